@@ -1,0 +1,30 @@
+# `make demo`, `make test` and `make lint` work in a fresh clone: each creates or reuses .venv.
+# Options: PYTHON=/path/to/python3.12 (for a new .venv), ARGS="..." (for demo and test).
+
+VENV := .venv
+PY := $(VENV)/bin/python
+export PYTHON
+
+.PHONY: demo test lint install doctor clean
+
+demo: install
+	$(PY) tools/demo.py $(ARGS)
+
+# One thread per process: the tensors of the tests are small, and several processes share the cores.
+test: install
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} MPLBACKEND=Agg $(PY) -m pytest -q $(ARGS)
+
+lint: install
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+install:
+	@bash requirements/install.sh $(VENV)
+
+doctor: install
+	$(PY) -m clsa_mm
+
+# Leaves work_dirs alone: it holds results.
+clean:
+	rm -rf $(VENV) build dist clsa_mm.egg-info .pytest_cache .ruff_cache
+	find clsa_mm configs tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
