@@ -1,0 +1,7 @@
+"""Algorithms, heads, queues and losses."""
+
+from clsa_mm.models.heads import DDMHead
+from clsa_mm.models.queues import KeyQueue
+from clsa_mm.models.selfsup import CLSA
+
+__all__ = ['CLSA', 'DDMHead', 'KeyQueue']

@@ -1,0 +1,5 @@
+"""Heads: temperatures and weights of the losses."""
+
+from clsa_mm.models.heads.ddm_head import DDMHead
+
+__all__ = ['DDMHead']

@@ -1,0 +1,14 @@
+"""The float32 island that similarities and losses are computed in."""
+
+import torch
+from torch import Tensor
+
+
+def full_precision(tensor: Tensor) -> torch.autocast:
+    """Context in which autocast is off for the device of ``tensor``."""
+    return torch.autocast(tensor.device.type, enabled=False)
+
+
+def at_least_float32(tensor: Tensor) -> Tensor:
+    """Half precisions as float32; float32 and float64 as they are."""
+    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor

@@ -1,0 +1,106 @@
+"""The queue of keys of former batches."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from clsa_mm.models.losses.precision import at_least_float32, full_precision
+
+
+class KeyQueue(nn.Module):
+    """Ring buffer of the last ``length`` keys, in float32 and in a checkpoint.
+
+    Every rank enqueues the keys of the whole global batch in the same order, so the queues of all ranks
+    stay identical. Batches of any size fit: they wrap around, and of one larger than the queue the last
+    ``length`` keys remain (the official code asserts that the batch divides the length).
+
+    Until it has been filled once, the queue holds random unit vectors, as in MoCo.
+
+    Args:
+        length: Number of keys K. Defaults to 65536.
+        feat_dim: Dimension C of a key. Defaults to 128.
+
+    Attributes:
+        keys (Tensor): Buffer of shape (K, C).
+        num_enqueued (Tensor): Buffer, the number of keys ever enqueued, int64, shape ().
+
+    Source: ``_dequeue_and_enqueue`` of the official ``model/CLSA.py`` (there transposed, with a pointer).
+    """
+
+    def __init__(self, length: int = 65536, feat_dim: int = 128) -> None:
+        super().__init__()
+        if length < 1 or feat_dim < 1:
+            raise ValueError(f'a queue needs length and feat_dim >= 1, got {length} and {feat_dim}')
+        self.register_buffer('keys', F.normalize(torch.randn(length, feat_dim), dim=1))
+        self.register_buffer('num_enqueued', torch.zeros((), dtype=torch.int64))
+        # Mirrors the buffer on the host, so that reading it does not wait for the GPU.
+        self._total: int | None = 0
+
+    def __len__(self) -> int:
+        return self.keys.shape[0]
+
+    @property
+    def total(self) -> int:
+        """Number of keys ever enqueued."""
+        if self._total is None:
+            self._total = int(self.num_enqueued)
+        return self._total
+
+    @property
+    def pointer(self) -> int:
+        """Slot that the next key goes to, in [0, K)."""
+        return self.total % len(self)
+
+    @property
+    def fill(self) -> float:
+        """Share of the queue that holds keys of images instead of its random start, in [0, 1]."""
+        return min(1.0, self.total / len(self))
+
+    def bank(self, batch_keys: Tensor) -> Tensor:
+        """The bank of the paper's section 3.2: the keys of the batch, then the queue.
+
+        Args:
+            batch_keys: Keys of the whole global batch, shape (N_global, C).
+
+        Returns:
+            A copy of shape (M, C) with M = N_global + K, so a later enqueue leaves it as it is.
+        """
+        self._check(batch_keys)
+        return torch.cat([batch_keys.to(self.keys.dtype), self.keys])
+
+    @torch.no_grad()
+    def enqueue(self, keys: Tensor) -> None:
+        """Replace the oldest keys.
+
+        Args:
+            keys: Shape (N, C) with any N, the same on every rank.
+        """
+        self._check(keys)
+        first = max(0, len(keys) - len(self))
+        slots = self.num_enqueued + torch.arange(first, len(keys), device=self.keys.device)
+        self.keys.index_copy_(0, slots % len(self), keys[first:].to(self.keys))
+        self._total = self.total + len(keys)
+        self.num_enqueued += len(keys)
+
+    def _check(self, keys: Tensor) -> None:
+        if keys.dim() != 2 or keys.shape[1] != self.keys.shape[1]:
+            raise ValueError(
+                f'keys must be (N, {self.keys.shape[1]}) for this queue, got {tuple(keys.shape)}; make '
+                "feat_dim equal to the neck's out_channels"
+            )
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self._total = None
+
+    def extra_repr(self) -> str:
+        """Length and dimension, for ``print(model)``."""
+        return f'length={len(self)}, feat_dim={self.keys.shape[1]}'
+
+
+def bank_similarities(queries: Tensor, bank: Tensor) -> Tensor:
+    """Cosine similarities of unit-length queries (N, C) and bank (M, C): (N, M), at least float32."""
+    with full_precision(queries):
+        return at_least_float32(queries) @ bank.T

@@ -1,0 +1,237 @@
+"""Contrastive Learning with Stronger Augmentations, arXiv 2104.07713."""
+
+import copy
+import math
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmengine.registry import MODELS
+from mmpretrain.models.selfsup.base import BaseSelfSupervisor
+from torch import Tensor, nn
+
+from clsa_mm.models.losses.precision import at_least_float32
+from clsa_mm.models.queues.key_queue import KeyQueue, bank_similarities
+from clsa_mm.models.selfsup.shuffle_bn import BatchShuffle
+
+VIEW_ROLES = ('key', 'weak', 'strong')
+
+
+@MODELS.register_module()
+class CLSA(BaseSelfSupervisor):
+    """CLSA, and without strong views MoCo v2.
+
+    :meth:`loss` changes no state of the model. After each iteration ``MomentumQueueHook`` calls
+    :meth:`momentum_update` (once per optimizer step) and :meth:`enqueue` (once per iteration).
+
+    Args:
+        backbone: Config of the backbone, which returns one feature map.
+        neck: Config of the projection, ``MoCoV2Neck``: global average pooling, fc, ReLU, fc.
+        head: Config of the head. Defaults to ``dict(type='DDMHead')``.
+        view_roles: The role of each view in the order of the inputs: exactly one ``'key'``, at least one
+            ``'weak'``, any number of ``'strong'``. Defaults to ``('key', 'weak', 'strong')``.
+        queue_len: Keys in the queue, K. Defaults to 65536.
+        feat_dim: Dimension of a key, C. Defaults to 128.
+        momentum: Share of its old self that the key encoder keeps, ``key = momentum * key +
+            (1 - momentum) * query``: the convention of the papers, where OpenMMLab's averaged models would
+            say 0.001. Defaults to 0.999.
+        bank: ``'batch'``: the keys of the whole global batch and the queue (paper, section 3.2, and the
+            official code). ``'own'``: each query's own key and the queue, as in MoCo.
+        channels_last: Keep images and convolutions in the channels-last memory format, which is faster
+            with mixed precision on GPUs. Defaults to False.
+        data_preprocessor: Defaults to mmpretrain's ``SelfSupDataPreprocessor``.
+        pretrained: Path of weights to start from.
+        init_cfg: OpenMMLab's initialisation config.
+
+    Raises:
+        ValueError: If ``view_roles`` or ``bank`` are not as above.
+    """
+
+    def __init__(
+        self,
+        backbone: dict,
+        neck: dict,
+        head: dict | None = None,
+        view_roles: Sequence[str] = VIEW_ROLES,
+        queue_len: int = 65536,
+        feat_dim: int = 128,
+        momentum: float = 0.999,
+        bank: str = 'batch',
+        channels_last: bool = False,
+        data_preprocessor: dict | nn.Module | None = None,
+        pretrained: str | None = None,
+        init_cfg: dict | list[dict] | None = None,
+    ) -> None:
+        super().__init__(
+            backbone=backbone,
+            neck=neck,
+            head=head or dict(type='DDMHead'),
+            pretrained=pretrained,
+            data_preprocessor=data_preprocessor,
+            init_cfg=init_cfg,
+        )
+        _check_arguments(view_roles, momentum, bank)
+        self.view_roles = tuple(view_roles)
+        self.momentum = momentum
+        self.bank = bank
+        self.queue = KeyQueue(queue_len, feat_dim)
+        self.key_encoder = nn.Sequential(
+            OrderedDict(backbone=copy.deepcopy(self.backbone), neck=copy.deepcopy(self.neck))
+        ).requires_grad_(False)
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.to(memory_format=self.memory_format)
+        self.statistics: dict[str, Tensor | float] = {}
+        self._pending_keys: Tensor | None = None
+
+    def loss(
+        self, inputs: list[Tensor], data_samples: list | None = None, **kwargs: Any
+    ) -> dict[str, Tensor]:
+        """Losses of one batch (Algorithm 1 of the paper up to the update).
+
+        Args:
+            inputs: One tensor (N, 3, H, W) for each of ``view_roles``, normalised. N must be the same on
+                every rank, H and W may differ between views.
+            data_samples: Unused.
+            **kwargs: Unused.
+
+        Returns:
+            ``loss_contrastive`` and, with strong views, ``loss_ddm``; scalars of at least float32.
+
+        Raises:
+            ValueError: If the number of inputs is not that of ``view_roles``.
+            RuntimeError: In training, if the keys of the iteration before were never enqueued.
+        """
+        self._require_momentum_queue_hook()
+        views = self._views_by_role(inputs)
+
+        weak_queries = [self.encode_query(view) for view in views['weak']]
+        strong_queries = [self.encode_query(view) for view in views['strong']]
+        keys, own = self.encode_keys(views['key'][0])
+
+        bank = self.queue.bank(keys) if self.bank == 'batch' else self.queue.keys
+        weak = [self._similarities(query, bank, keys[own]) for query in weak_queries]
+        strong = [self._similarities(query, bank, keys[own]) for query in strong_queries]
+        if self.bank == 'batch':
+            labels = torch.arange(own.start, own.stop, device=keys.device)
+        else:
+            labels = torch.zeros(len(keys[own]), dtype=torch.int64, device=keys.device)
+
+        self._pending_keys = keys
+        self.statistics = _statistics(weak_queries[0], weak[0], labels)
+        return self.head.loss(weak, strong, labels)
+
+    def encode_query(self, images: Tensor) -> Tensor:
+        """Images (N, 3, H, W) -> unit-length queries (N, C), at least float32, with gradient."""
+        images = images.contiguous(memory_format=self.memory_format)
+        return F.normalize(at_least_float32(self.neck(self.backbone(images))[0]), dim=1)
+
+    @torch.no_grad()
+    def encode_keys(self, images: Tensor) -> tuple[Tensor, slice]:
+        """Keys of the whole global batch, from the key encoder, with BatchNorm shuffled across ranks.
+
+        Args:
+            images: This rank's key views, shape (N, 3, H, W).
+
+        Returns:
+            Unit-length keys (N_global, C) in the order of the ranks, and the slice that is this rank's.
+        """
+        # The queue's count differs in each iteration and equals on all ranks, also after a resume.
+        shuffle = _shuffle(len(images), self.queue)
+        images = shuffle.shuffle(images).contiguous(memory_format=self.memory_format)
+        keys = F.normalize(at_least_float32(self.key_encoder(images)[0]), dim=1)
+        return shuffle.gather_unshuffled(keys), shuffle.own
+
+    @torch.no_grad()
+    def momentum_update(self, momentum: float | None = None) -> None:
+        """Move the key encoder's parameters towards the query encoder's (equation 2 of MoCo).
+
+        Buffers (running statistics of BatchNorm) are the key encoder's own, as in the official code.
+
+        Args:
+            momentum: Share that the key encoder keeps, in [0, 1]. Defaults to the model's.
+        """
+        momentum = self.momentum if momentum is None else momentum
+        keys = list(self.key_encoder.parameters())
+        queries = [*self.backbone.parameters(), *self.neck.parameters()]
+        torch._foreach_mul_(keys, momentum)
+        torch._foreach_add_(keys, queries, alpha=1 - momentum)
+
+    def enqueue(self) -> None:
+        """Put the keys of the last :meth:`loss` into the queue."""
+        if self._pending_keys is None:
+            raise RuntimeError('no keys to enqueue: call loss() first, and enqueue() once after it')
+        self.queue.enqueue(self._pending_keys)
+        self._pending_keys = None
+
+    def init_weights(self) -> None:
+        """Initialise the query encoder and start the key encoder as its copy."""
+        super().init_weights()
+        self.key_encoder.backbone.load_state_dict(self.backbone.state_dict())
+        self.key_encoder.neck.load_state_dict(self.neck.state_dict())
+
+    def _similarities(self, queries: Tensor, bank: Tensor, own_keys: Tensor) -> Tensor:
+        similarities = bank_similarities(queries, bank)
+        if self.bank == 'own':
+            positives = (queries * own_keys).sum(dim=1, keepdim=True)
+            similarities = torch.cat([positives, similarities], dim=1)
+        return similarities
+
+    def _views_by_role(self, inputs: list[Tensor]) -> dict[str, list[Tensor]]:
+        if not isinstance(inputs, (list, tuple)) or len(inputs) != len(self.view_roles):
+            found = len(inputs) if isinstance(inputs, (list, tuple)) else type(inputs).__name__
+            raise ValueError(
+                f'the model has {len(self.view_roles)} view_roles {self.view_roles} and got {found} '
+                'views: make num_views of SeededMultiView add up to that number'
+            )
+        views = {role: [] for role in VIEW_ROLES}
+        for role, view in zip(self.view_roles, inputs, strict=True):
+            views[role].append(view)
+        return views
+
+    def _require_momentum_queue_hook(self) -> None:
+        if self.training and self._pending_keys is not None:
+            raise RuntimeError(
+                'the keys of the last iteration were not enqueued, so neither queue nor key encoder '
+                "would ever move: add dict(type='MomentumQueueHook') to custom_hooks (or call "
+                'momentum_update() and enqueue() after each step of your own loop)'
+            )
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
+        # A file with query weights alone (a pretrained backbone, say) starts both encoders alike.
+        if not any(name.startswith(f'{prefix}key_encoder.') for name in state_dict):
+            for name in [*state_dict]:
+                if name.startswith((f'{prefix}backbone.', f'{prefix}neck.')):
+                    state_dict[f'{prefix}key_encoder.{name[len(prefix) :]}'] = state_dict[name]
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def _check_arguments(view_roles: Sequence[str], momentum: float, bank: str) -> None:
+    roles = list(view_roles)
+    if set(roles) - set(VIEW_ROLES) or roles.count('key') != 1 or 'weak' not in roles:
+        raise ValueError(
+            f"view_roles must hold 'key' once, 'weak' at least once and otherwise 'strong', got {roles}"
+        )
+    if not 0 <= momentum <= 1:
+        raise ValueError(f'momentum must be in [0, 1] (0.999 keeps 99.9 %), got {momentum}')
+    if bank not in ('batch', 'own'):
+        raise ValueError(f"bank must be 'batch' (CLSA) or 'own' (MoCo), got {bank!r}")
+
+
+@torch.compiler.disable
+def _shuffle(batch_size: int, queue: KeyQueue) -> BatchShuffle:
+    return BatchShuffle(batch_size, seed=queue.total)
+
+
+@torch.no_grad()
+def _statistics(queries: Tensor, similarities: Tensor, labels: Tensor) -> dict[str, Tensor | float]:
+    """What tells a healthy run from a collapsed one, as scalars."""
+    positive = similarities.gather(1, labels[:, None]).sum()
+    negatives = similarities.sum() - positive
+    return dict(
+        chance_level=math.log(similarities.shape[1]),
+        positive_similarity=positive / len(labels),
+        negative_similarity=negatives / (similarities.numel() - len(labels)),
+        feature_std=queries.std(dim=0, correction=0).mean(),
+    )

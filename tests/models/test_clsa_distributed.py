@@ -1,0 +1,167 @@
+"""Two gloo processes: same queue on both ranks, and the losses of the paper over the gathered features."""
+
+import copy
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import reference
+import torch
+import torch.multiprocessing as mp
+from mmengine.dist import get_rank
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from clsa_mm.models import CLSA
+
+WORLD, BATCH, STEPS = 2, 3, 3
+PREPROCESSOR = dict(type='mmpretrain.SelfSupDataPreprocessor')
+
+
+class Stem(nn.Module):
+    """A backbone whose BatchNorm sees only this rank's images, as on GPUs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3, stride=2)
+        self.bn = nn.BatchNorm2d(8)
+
+    def forward(self, images: Tensor) -> tuple[Tensor]:
+        return (self.bn(self.conv(images)).relu(),)
+
+
+class Projection(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(8, 6)
+
+    def forward(self, features: tuple[Tensor]) -> tuple[Tensor]:
+        return (self.fc(features[0].mean(dim=(2, 3))),)
+
+
+def build(bank: str) -> CLSA:
+    torch.manual_seed(0)
+    model = CLSA(Stem(), Projection(), queue_len=10, feat_dim=6, momentum=0.9, bank=bank,
+                 data_preprocessor=PREPROCESSOR).double()
+    model.init_weights()
+    return model
+
+
+def inputs_of(rank: int, step: int) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(100 * step + rank)
+    return [torch.randn(BATCH, 3, 9, 9, generator=generator, dtype=torch.float64) for _ in range(3)]
+
+
+def train(rank: int, port: int, bank: str, folder: str) -> None:
+    os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port), LOCAL_RANK=str(rank))
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group('gloo', rank=rank, world_size=WORLD)
+    # A rank's own seed must not matter.
+    torch.manual_seed(rank)
+    model = build(bank)
+    parallel = DistributedDataParallel(model, broadcast_buffers=False)
+    optimizer = torch.optim.SGD((p for p in model.parameters() if p.requires_grad), lr=0.1)
+    record = []
+    for step in range(STEPS):
+        before = copy.deepcopy(model.state_dict())
+        keys, own = copy.deepcopy(model).encode_keys(inputs_of(rank, step)[0])
+        losses = parallel(inputs_of(rank, step), mode='loss')
+        optimizer.zero_grad()
+        sum(losses.values()).backward()
+        record.append(dict(
+            before=before, keys=keys, own=(own.start, own.stop),
+            losses={name: value.detach() for name, value in losses.items()},
+            gradient=model.backbone.conv.weight.grad.clone()))
+        optimizer.step()
+        model.enqueue()
+        model.momentum_update()
+    assert get_rank() == rank
+    torch.save(dict(steps=record, after=model.state_dict()), Path(folder) / f'{rank}.pth')
+    torch.distributed.destroy_process_group()
+
+
+def run_ranks(function: Callable, *args: object) -> None:
+    """Run ``function(rank, port, *args)`` in forked processes, which need not import this file."""
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    mp.start_processes(function, (port, *args), nprocs=WORLD, start_method='fork')
+
+
+@pytest.mark.parametrize('bank', ['batch', 'own'])
+def test_two_processes(bank, tmp_path):
+    run_ranks(train, bank, str(tmp_path))
+    ranks = [torch.load(tmp_path / f'{rank}.pth') for rank in range(WORLD)]
+
+    for step in range(STEPS):
+        records = [ranks[rank]['steps'][step] for rank in range(WORLD)]
+        state = records[0]['before']
+        # Weights and queue are the same on both ranks; BatchNorm's buffers are each rank's own.
+        for name, value in state.items():
+            if 'running' not in name:
+                assert value.equal(records[1]['before'][name]), name
+        keys = records[0]['keys']
+        assert torch.equal(keys, records[1]['keys'])
+        assert [record['own'] for record in records] == [(0, BATCH), (BATCH, 2 * BATCH)]
+
+        losses, queries_loss = [], []
+        reference_model = build(bank)
+        reference_model.load_state_dict(state)
+        for rank, record in enumerate(records):
+            _, weak, strong = inputs_of(rank, step)
+            q, s = reference_model.encode_query(weak), reference_model.encode_query(strong)
+            if bank == 'batch':
+                rows = torch.cat([keys, state['queue.keys']])
+                terms = reference.clsa([q], [s], range(rank * BATCH, (rank + 1) * BATCH), rows, 0.2, 0.2, 1)
+            else:
+                parts = [reference.clsa([q[i:i + 1]], [s[i:i + 1]], [0],
+                                        torch.cat([keys[rank * BATCH + i][None], state['queue.keys']]),
+                                        0.2, 0.2, 1) for i in range(BATCH)]
+                terms = [sum(part[i] for part in parts) / BATCH for i in range(2)]
+            torch.testing.assert_close(record['losses']['loss_contrastive'], terms[0], rtol=0, atol=1e-9)
+            torch.testing.assert_close(record['losses']['loss_ddm'], terms[1], rtol=0, atol=1e-9)
+            losses.append(sum(terms))
+            queries_loss.append(q)
+        # DDP averages gradients over ranks.
+        gradient, = torch.autograd.grad(sum(losses) / WORLD, reference_model.backbone.conv.weight)
+        for record in records:
+            torch.testing.assert_close(record['gradient'], gradient, rtol=0, atol=1e-9)
+
+    # The queue holds the keys of all ranks, in the order of the ranks, identical on both.
+    enqueued = torch.cat([ranks[0]['steps'][step]['keys'] for step in range(STEPS)])
+    assert len(enqueued) == 18
+    expected = enqueued[8:].roll(18 % 10, dims=0)
+    for rank in range(WORLD):
+        assert torch.equal(ranks[rank]['after']['queue.keys'], expected)
+        assert ranks[rank]['after']['queue.num_enqueued'] == 18
+
+
+def shuffle_worker(rank: int, port: int, folder: str) -> None:
+    os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port), LOCAL_RANK=str(rank))
+    torch.distributed.init_process_group('gloo', rank=rank, world_size=WORLD)
+    from clsa_mm.models.selfsup.shuffle_bn import BatchShuffle
+
+    mine = torch.arange(4.0)[:, None] + 10 * rank
+    result = []
+    for seed in (0, 1, 0):
+        shuffle = BatchShuffle(4, seed)
+        shuffled = shuffle.shuffle(mine)
+        result.append((shuffled, shuffle.gather_unshuffled(shuffled)))
+    torch.save(result, Path(folder) / f'{rank}.pth')
+    torch.distributed.destroy_process_group()
+
+
+def test_shuffle_mixes_ranks_and_is_undone(tmp_path):
+    run_ranks(shuffle_worker, str(tmp_path))
+    first, second = (torch.load(tmp_path / f'{rank}.pth') for rank in range(WORLD))
+    everything = torch.tensor([0.0, 1, 2, 3, 10, 11, 12, 13])[:, None]
+    for (shuffled_0, whole_0), (shuffled_1, whole_1) in zip(first, second, strict=True):
+        assert torch.equal(whole_0, everything) and torch.equal(whole_1, everything)
+        together = torch.cat([shuffled_0, shuffled_1])
+        assert not torch.equal(together, everything)
+        assert torch.equal(together.sort(dim=0).values, everything)
+        assert {int(v) // 10 for v in shuffled_0.flatten()} == {0, 1}
+    assert not torch.equal(first[0][0], first[1][0])
+    assert torch.equal(first[0][0], first[2][0])
