@@ -20,8 +20,8 @@ class StackError(ImportError):
 
 def _release(version: str) -> tuple[int, ...]:
     """Numbers of a version without trailing zeros; pre-releases count as their release."""
-    match = re.match(r"\d+(\.\d+)*", version)
-    numbers = [int(number) for number in match[0].split(".")] if match else []
+    match = re.match(r'\d+(\.\d+)*', version)
+    numbers = [int(number) for number in match[0].split('.')] if match else []
     while numbers and numbers[-1] == 0:
         numbers.pop()
     return tuple(numbers)
@@ -38,7 +38,7 @@ class Range:
         return _release(self.minimum) <= _release(version) < _release(self.below)
 
     def __str__(self) -> str:
-        return f">={self.minimum},<{self.below}"
+        return f'>={self.minimum},<{self.below}'
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,13 @@ class Package:
     ranges: Mapping[str, Range]
     mend: str
     needs: tuple[str, ...] = ()
-    optional_for: str = ""
+    optional_for: str = ''
     exclusive: bool = True
 
     @property
     def tested(self) -> str:
         """The version that is tested: the first one in ``mend``."""
-        return self.mend.split()[0].partition("==")[2]
+        return self.mend.split()[0].partition('==')[2]
 
     def supported(self, found: Iterable[str]) -> str:
         """Supported versions of the distribution that is here, else of the tested default."""
@@ -73,68 +73,68 @@ class Package:
         return str(self.ranges[next((name for name in found if name in self.ranges), default)])
 
 
-_OPENCV = ("opencv-python", "opencv-python-headless", "opencv-contrib-python")
+_OPENCV = ('opencv-python', 'opencv-python-headless', 'opencv-contrib-python')
 
 # In the order of their imports. The ranges of the tested default are those of setup.cfg's extras
 # or wider: torch at or above 2.14 needs C++20, while mmcv's ops compile as C++17.
 PACKAGES: tuple[Package, ...] = (
-    Package("numpy", {"numpy": Range("1.26", "3")}, "numpy==2.2.6"),
-    Package("PIL", {"pillow": Range("9.4", "13")}, "pillow==12.3.0"),
-    Package("matplotlib", {"matplotlib": Range("3.7", "4")}, "matplotlib==3.10.9", ("numpy",)),
+    Package('numpy', {'numpy': Range('1.26', '3')}, 'numpy==2.2.6'),
+    Package('PIL', {'pillow': Range('9.4', '13')}, 'pillow==12.3.0'),
+    Package('matplotlib', {'matplotlib': Range('3.7', '4')}, 'matplotlib==3.10.9', ('numpy',)),
     Package(
-        "cv2",
-        dict.fromkeys(_OPENCV, Range("4.5", "5")),
+        'cv2',
+        dict.fromkeys(_OPENCV, Range('4.5', '5')),
         # The headless build lacks nothing that is used, and loads where there is no libGL.
-        "opencv-python-headless==4.12.0.88",
-        ("numpy",),
+        'opencv-python-headless==4.12.0.88',
+        ('numpy',),
         exclusive=False,
     ),
-    Package("torch", {"torch": Range("2.5", "2.14")}, "torch==2.11.0 torchvision==0.26.0"),
+    Package('torch', {'torch': Range('2.5', '2.14')}, 'torch==2.11.0 torchvision==0.26.0'),
     Package(
-        "torchvision",
-        {"torchvision": Range("0.20", "0.29")},
-        "torchvision==0.26.0 torch==2.11.0",
-        ("torch", "PIL"),
+        'torchvision',
+        {'torchvision': Range('0.20', '0.29')},
+        'torchvision==0.26.0 torch==2.11.0',
+        ('torch', 'PIL'),
     ),
     Package(
-        "mmengine",
-        {"onedl-mmengine": Range("0.10.12", "0.11"), "mmengine": Range("0.10.4", "0.11")},
-        "onedl-mmengine==0.10.12",
-        ("torch", "cv2", "matplotlib"),
+        'mmengine',
+        {'onedl-mmengine': Range('0.10.12', '0.11'), 'mmengine': Range('0.10.4', '0.11')},
+        'onedl-mmengine==0.10.12',
+        ('torch', 'cv2', 'matplotlib'),
     ),
     Package(
-        "mmcv",
+        'mmcv',
         {
-            "onedl-mmcv": Range("2.3.6", "2.4"),
-            "mmcv": Range("2.0.1", "2.2"),
-            "mmcv-lite": Range("2.0.1", "2.2"),
+            'onedl-mmcv': Range('2.3.6', '2.4'),
+            'mmcv': Range('2.0.1', '2.2'),
+            'mmcv-lite': Range('2.0.1', '2.2'),
         },
-        "onedl-mmcv==2.3.6",
-        ("torch", "cv2", "mmengine"),
+        'onedl-mmcv==2.3.6',
+        ('torch', 'cv2', 'mmengine'),
     ),
     Package(
-        "mmpretrain",
-        {"onedl-mmpretrain": Range("1.3.6", "1.4"), "mmpretrain": Range("1.2", "1.3")},
-        "onedl-mmpretrain==1.3.6",
-        ("torch", "torchvision", "cv2", "mmengine", "mmcv"),
+        'mmpretrain',
+        {'onedl-mmpretrain': Range('1.3.6', '1.4'), 'mmpretrain': Range('1.2', '1.3')},
+        'onedl-mmpretrain==1.3.6',
+        ('torch', 'torchvision', 'cv2', 'mmengine', 'mmcv'),
     ),
     Package(
-        "mmdet",
-        {"onedl-mmdetection": Range("3.5.1", "3.6"), "mmdet": Range("3.3", "3.4")},
-        "onedl-mmdetection==3.5.1",
-        optional_for="detection",
+        'mmdet',
+        {'onedl-mmdetection': Range('3.5.1', '3.6'), 'mmdet': Range('3.3', '3.4')},
+        'onedl-mmdetection==3.5.1',
+        optional_for='detection',
     ),
     Package(
-        "mmselfsup",
-        {"mmselfsup": Range("1.0.0", "1.0.1")},
-        "mmselfsup==1.0.0 mmcls==1.0.0rc6 attrs future",
-        optional_for="configs of mmselfsup",
+        'mmselfsup',
+        {'mmselfsup': Range('1.0.0', '1.0.1')},
+        'mmselfsup==1.0.0 mmcls==1.0.0rc6 attrs future',
+        optional_for='configs of mmselfsup',
     ),
     Package(
-        "mmcls",
-        {"mmcls": Range("1.0.0rc6", "1.1")},
-        "mmcls==1.0.0rc6",
-        optional_for="configs of mmselfsup",
+        'mmcls',
+        {'mmcls': Range('1.0.0rc6', '1.1')},
+        'mmcls==1.0.0rc6',
+        optional_for='configs of mmselfsup',
     ),
 )
 
@@ -157,9 +157,9 @@ class Finding:
     supported: str
     tested: str
     found: dict[str, str] = field(default_factory=dict)
-    optional_for: str = ""
-    problem: str = ""
-    command: str = ""
+    optional_for: str = ''
+    problem: str = ''
+    command: str = ''
 
     def fail(self, problem: str, command: str) -> None:
         """Notes what is wrong and the command that mends it."""
@@ -167,7 +167,7 @@ class Finding:
 
 
 def _pip(arguments: str) -> str:
-    return f"{shlex.quote(sys.executable)} -m pip {arguments}"
+    return f'{shlex.quote(sys.executable)} -m pip {arguments}'
 
 
 def _install(package: Package, found: Mapping[str, str]) -> str:
@@ -175,16 +175,16 @@ def _install(package: Package, found: Mapping[str, str]) -> str:
     for name in found:
         if name in package.ranges and name != next(iter(package.ranges)) and package.exclusive:
             return _pip(f"install '{name}{package.ranges[name]}'")
-    return _pip(f"install {package.mend}")
+    return _pip(f'install {package.mend}')
 
 
 def _reinstall(package: Package, found: Mapping[str, str]) -> str:
     """Command for a package whose files are in doubt, whoever brought them."""
     if not package.exclusive:
-        return _pip(f"install --force-reinstall --no-deps {package.mend}")
+        return _pip(f'install --force-reinstall --no-deps {package.mend}')
     names = [name for name in found if name in package.ranges]
-    uninstall = f"{_pip('uninstall -y ' + ' '.join(names))} && " if names else ""
-    return uninstall + _pip(f"install {package.mend}")
+    uninstall = f'{_pip("uninstall -y " + " ".join(names))} && ' if names else ''
+    return uninstall + _pip(f'install {package.mend}')
 
 
 def _installed(package: Package) -> dict[str, str]:
@@ -192,17 +192,17 @@ def _installed(package: Package) -> dict[str, str]:
     found = {}
     for name in package.ranges:
         try:
-            found[name] = metadata.version(name) or "unknown"
+            found[name] = metadata.version(name) or 'unknown'
         except metadata.PackageNotFoundError:
             continue
     if not found:
         spec = importlib.util.find_spec(package.module)
         if spec is not None and spec.origin is not None:  # not a folder that only has the name
             try:
-                version = getattr(importlib.import_module(package.module), "__version__", "unknown")
+                version = getattr(importlib.import_module(package.module), '__version__', 'unknown')
             except Exception as error:  # reported by the import that follows
-                version = f"unknown ({type(error).__name__})"
-            found["source tree"] = str(version)
+                version = f'unknown ({type(error).__name__})'
+            found['source tree'] = str(version)
     return found
 
 
@@ -213,10 +213,10 @@ def _inspect(package: Package) -> Finding:
     finding = Finding(package.module, supported, package.tested, found, package.optional_for)
     if not found:
         if not package.optional_for:
-            finding.fail("not installed", _install(package, found))
+            finding.fail('not installed', _install(package, found))
     elif len(found) > 1 and package.exclusive:
         finding.fail(
-            f"{' and '.join(found)} are both installed and overwrite each other",
+            f'{" and ".join(found)} are both installed and overwrite each other',
             _reinstall(package, found),
         )
     else:
@@ -224,7 +224,7 @@ def _inspect(package: Package) -> Finding:
             ranges = [package.ranges[name]] if name in package.ranges else package.ranges.values()
             if not any(version in range_ for range_ in ranges):
                 finding.fail(
-                    f"{name} {version} is installed, supported is {supported}",
+                    f'{name} {version} is installed, supported is {supported}',
                     _install(package, found),
                 )
     return finding
@@ -234,20 +234,20 @@ def _inspect_import(package: Package, finding: Finding) -> None:
     try:
         importlib.import_module(package.module)
     except Exception as error:  # broken packages also fail by AssertionError, OSError, RuntimeError
-        reason = " ".join(str(error).split())
+        reason = ' '.join(str(error).split())
         finding.fail(
-            f"is installed, but its import fails with {type(error).__name__}: {reason}",
+            f'is installed, but its import fails with {type(error).__name__}: {reason}',
             _reinstall(package, finding.found),
         )
 
 
 def _inspect_python() -> Finding:
-    version = ".".join(map(str, sys.version_info[:3]))
-    supported = Range("3.10", "3.13")
-    finding = Finding("python", str(supported), "3.10-3.12", {"python": version})
+    version = '.'.join(map(str, sys.version_info[:3]))
+    supported = Range('3.10', '3.13')
+    finding = Finding('python', str(supported), '3.10-3.12', {'python': version})
     if version not in supported:
-        command = "make install && .venv/bin/python -m clsa_mm"
-        finding.fail(f"Python {version}, supported is {supported}", command)
+        command = 'make install && .venv/bin/python -m clsa_mm'
+        finding.fail(f'Python {version}, supported is {supported}', command)
     return finding
 
 
@@ -275,8 +275,8 @@ def inspect_stack(optional: bool = True) -> list[Finding]:
 
 def describe_problems(findings: Sequence[Finding]) -> str:
     """Gives two lines for each problem: what is wrong, and the command that mends it."""
-    return "\n".join(
-        f"  {finding.name}: {finding.problem}\n    mend it with: {finding.command}"
+    return '\n'.join(
+        f'  {finding.name}: {finding.problem}\n    mend it with: {finding.command}'
         for finding in findings
         if finding.problem
     )
@@ -292,6 +292,6 @@ def check_stack() -> None:
     problems = describe_problems(inspect_stack(optional=False))
     if problems:
         raise StackError(
-            "clsa_mm cannot work with the packages installed here:\n"
-            f"{problems}\nAll that is installed is listed by: python -m clsa_mm"
+            'clsa_mm cannot work with the packages installed here:\n'
+            f'{problems}\nAll that is installed is listed by: python -m clsa_mm'
         )

@@ -15,24 +15,21 @@ from packaging.utils import canonicalize_name
 from clsa_mm.stack import PACKAGES
 
 ROOT = Path(__file__).resolve().parents[1]
-BASH = shutil.which("bash")
+BASH = shutil.which('bash')
 
 
 def read_lock() -> dict[str, str]:
-    lines = (ROOT / "requirements/lock.txt").read_text().split()
-    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in lines)
-    return {canonicalize_name(name): version for name, version in (x.split("==") for x in lines)}
+    lines = (ROOT / 'requirements/lock.txt').read_text().split()
+    assert all(re.fullmatch(r'[\w.-]+==[\w.]+', line) for line in lines)
+    return {canonicalize_name(name): version for name, version in (x.split('==') for x in lines)}
 
 
 def read_requirements() -> dict[str, list[Requirement]]:
     """Requirements of each extra, those of the package itself under ''."""
     config = configparser.ConfigParser()
-    config.read(ROOT / "setup.cfg")
-    texts = {"": config["options"]["install_requires"], **config["options.extras_require"]}
-    return {
-        extra: [Requirement(line) for line in text.split("\n") if line]
-        for extra, text in texts.items()
-    }
+    config.read(ROOT / 'setup.cfg')
+    texts = {'': config['options']['install_requires'], **config['options.extras_require']}
+    return {extra: [Requirement(line) for line in text.split('\n') if line] for extra, text in texts.items()}
 
 
 LOCK = read_lock()
@@ -40,13 +37,13 @@ REQUIREMENTS = read_requirements()
 
 
 def test_extras() -> None:
-    expected = {"", "onedl", "openmmlab", "detection", "mmselfsup", "dev", "all"}
+    expected = {'', 'onedl', 'openmmlab', 'detection', 'mmselfsup', 'dev', 'all'}
     assert set(REQUIREMENTS) == expected
-    (everything,) = REQUIREMENTS["all"]
-    assert everything.extras == expected - {"", "openmmlab", "all"}
+    (everything,) = REQUIREMENTS['all']
+    assert everything.extras == expected - {'', 'openmmlab', 'all'}
 
 
-@pytest.mark.parametrize("extra", ["", "onedl", "detection", "mmselfsup", "dev"])
+@pytest.mark.parametrize('extra', ['', 'onedl', 'detection', 'mmselfsup', 'dev'])
 def test_lock_pins_every_requirement_within_its_range(extra: str) -> None:
     assert REQUIREMENTS[extra]
     for requirement in REQUIREMENTS[extra]:
@@ -55,7 +52,7 @@ def test_lock_pins_every_requirement_within_its_range(extra: str) -> None:
 
 
 def test_lock_pins_what_builds_the_packages() -> None:
-    assert {"pip", "setuptools"} <= set(LOCK)
+    assert {'pip', 'setuptools'} <= set(LOCK)
 
 
 def test_table_mends_with_locked_versions() -> None:
@@ -63,7 +60,7 @@ def test_table_mends_with_locked_versions() -> None:
         requirements = [Requirement(text) for text in package.mend.split()]
         for requirement in requirements:
             version = LOCK[canonicalize_name(requirement.name)]
-            assert str(requirement.specifier) in ("", f"=={version}")
+            assert str(requirement.specifier) in ('', f'=={version}')
         assert requirements[0].name in package.ranges
         assert package.tested in package.ranges[requirements[0].name]
 
@@ -71,18 +68,18 @@ def test_table_mends_with_locked_versions() -> None:
 def test_table_holds_the_ranges_of_setup_cfg() -> None:
     ranges = {name: range_ for package in PACKAGES for name, range_ in package.ranges.items()}
     compared = 0
-    for extra in ("", "onedl", "openmmlab", "detection", "mmselfsup"):
+    for extra in ('', 'onedl', 'openmmlab', 'detection', 'mmselfsup'):
         for requirement in REQUIREMENTS[extra]:
             if requirement.name not in ranges:
                 continue
             compared += 1
             bounds = {clause.operator: clause.version for clause in requirement.specifier}
-            if extra == "onedl" and requirement.name.startswith("torch"):  # the check admits more
-                assert bounds[">="] in ranges[requirement.name]
-            elif "==" in bounds:
-                assert bounds["=="] in ranges[requirement.name]
+            if extra == 'onedl' and requirement.name.startswith('torch'):  # the check admits more
+                assert bounds['>='] in ranges[requirement.name]
+            elif '==' in bounds:
+                assert bounds['=='] in ranges[requirement.name]
             else:
-                assert f">={bounds['>=']},<{bounds['<']}" == str(ranges[requirement.name])
+                assert f'>={bounds[">="]},<{bounds["<"]}' == str(ranges[requirement.name])
     assert compared == 16
 
 
@@ -90,45 +87,45 @@ class Checkout:
     """The files that the install script needs, and a PATH with only the Pythons of the test."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder / "checkout"
-        self.bin = folder / "bin"
+        self.folder = folder / 'checkout'
+        self.bin = folder / 'bin'
         self.bin.mkdir()
-        shutil.copytree(ROOT / "requirements", self.folder / "requirements")
-        for name in ("setup.cfg", "pyproject.toml"):
+        shutil.copytree(ROOT / 'requirements', self.folder / 'requirements')
+        for name in ('setup.cfg', 'pyproject.toml'):
             shutil.copy(ROOT / name, self.folder)
-        for tool in ("dirname", "rm", "mv"):
+        for tool in ('dirname', 'rm', 'mv'):
             (self.bin / tool).symlink_to(str(shutil.which(tool)))
 
     @property
     def stamp(self) -> Path:
-        return self.folder / ".venv/.clsa_mm_installed"
+        return self.folder / '.venv/.clsa_mm_installed'
 
     def add_script(self, name: str, body: str) -> None:
         path = self.bin / name
-        path.write_text(f"#!{BASH}\n{body}\n")
+        path.write_text(f'#!{BASH}\n{body}\n')
         path.chmod(0o755)
 
-    def add_python(self, name: str, version: str, has_venv: bool = True, venv: str = "") -> None:
+    def add_python(self, name: str, version: str, has_venv: bool = True, venv: str = '') -> None:
         """A fake interpreter that judges the script's version test by the given version.
 
         Its `-m venv --clear FOLDER` runs the commands in ``venv``, with FOLDER as $4.
         """
-        tested = f"import sys; sys.version_info = ({version.replace('.', ', ')}, 0)"
+        tested = f'import sys; sys.version_info = ({version.replace(".", ", ")}, 0)'
         self.add_script(
             name,
             f"""case "$*" in
             "-c import ensurepip"*) exit {int(not has_venv)} ;;
             -c*) exec {sys.executable} -S -c "{tested}; ${{2#*; }}" ;;
             --version) echo "Python {version}.0" ;;
-            "-m venv"*) {venv or "echo cannot make it >&2; exit 9"} ;;
+            "-m venv"*) {venv or 'echo cannot make it >&2; exit 9'} ;;
             esac""",
         )
 
     def install(self, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [str(BASH), "requirements/install.sh"],
+            [str(BASH), 'requirements/install.sh'],
             cwd=self.folder,
-            env={"PATH": str(self.bin), **environment},
+            env={'PATH': str(self.bin), **environment},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -141,37 +138,37 @@ def checkout(tmp_path: Path) -> Checkout:
 
 
 def test_python_picker_rejects_unsupported_versions(checkout: Checkout) -> None:
-    checkout.add_python("python3", "3.13")
-    checkout.add_python("python3.11", "3.9")
-    checkout.add_script("python3.12", "echo 'pyenv: python3.12: command not found' >&2; exit 127")
+    checkout.add_python('python3', '3.13')
+    checkout.add_python('python3.11', '3.9')
+    checkout.add_script('python3.12', "echo 'pyenv: python3.12: command not found' >&2; exit 127")
     result = checkout.install()
     assert result.returncode == 1
-    assert "error: no Python 3.10, 3.11 or 3.12 found (tried python3.12, " in result.stderr
-    assert "make install PYTHON=/path/to/python3.12" in result.stderr
+    assert 'error: no Python 3.10, 3.11 or 3.12 found (tried python3.12, ' in result.stderr
+    assert 'make install PYTHON=/path/to/python3.12' in result.stderr
     assert not checkout.stamp.parent.exists()
 
 
-@pytest.mark.parametrize("version", ["3.10", "3.11", "3.12"])
+@pytest.mark.parametrize('version', ['3.10', '3.11', '3.12'])
 def test_python_picker_takes_one_that_runs(checkout: Checkout, version: str) -> None:
-    checkout.add_script("python3.12", "exit 127")
-    checkout.add_python("python3.11", "3.11", has_venv=False)
-    checkout.add_python("python3", version)
+    checkout.add_script('python3.12', 'exit 127')
+    checkout.add_python('python3.11', '3.11', has_venv=False)
+    checkout.add_python('python3', version)
     result = checkout.install()
-    assert f"creating .venv with Python {version}.0 (python3)" in result.stdout
+    assert f'creating .venv with Python {version}.0 (python3)' in result.stdout
     assert result.returncode == 9
 
 
 def test_python_without_venv_is_named(checkout: Checkout) -> None:
-    checkout.add_python("python3.11", "3.11", has_venv=False)
-    assert "apt-get install python3.11-venv" in checkout.install().stderr
+    checkout.add_python('python3.11', '3.11', has_venv=False)
+    assert 'apt-get install python3.11-venv' in checkout.install().stderr
 
 
 def test_named_python_is_checked(checkout: Checkout) -> None:
-    checkout.add_python("python3.11", "3.11")
-    checkout.add_python("mine", "3.9")
-    assert "error: PYTHON=mine does not run or is not" in checkout.install(PYTHON="mine").stderr
-    checkout.add_python("mine", "3.12")
-    assert "with Python 3.12.0 (mine)" in checkout.install(PYTHON="mine").stdout
+    checkout.add_python('python3.11', '3.11')
+    checkout.add_python('mine', '3.9')
+    assert 'error: PYTHON=mine does not run or is not' in checkout.install(PYTHON='mine').stderr
+    checkout.add_python('mine', '3.12')
+    assert 'with Python 3.12.0 (mine)' in checkout.install(PYTHON='mine').stdout
 
 
 def fake_venv(checkout: Checkout) -> None:
@@ -181,21 +178,21 @@ def fake_venv(checkout: Checkout) -> None:
     "-m pip --version"|"-c import cv2") ;;
     *) exec {sys.executable} "$@" ;;
     esac"""
-    checkout.add_script("venv_python", pip)
-    for tool in ("mkdir", "cp"):
+    checkout.add_script('venv_python', pip)
+    for tool in ('mkdir', 'cp'):
         (checkout.bin / tool).symlink_to(str(shutil.which(tool)))
     make = f'mkdir -p "$4/bin"; cp {checkout.bin}/venv_python "$4/bin/python"'
-    checkout.add_python("python3.11", "3.11", venv=make)
+    checkout.add_python('python3.11', '3.11', venv=make)
 
 
 def test_second_run_installs_nothing_and_an_interrupted_one_leaves_no_stamp(
     checkout: Checkout, tmp_path: Path
 ) -> None:
     fake_venv(checkout)
-    calls = tmp_path / "calls"
+    calls = tmp_path / 'calls'
 
     def install(status: int) -> tuple[int, list[str]]:
-        calls.write_text("")
+        calls.write_text('')
         result = checkout.install(CALLS=str(calls), PIP_STATUS=str(status))
         return result.returncode, calls.read_text().splitlines()
 
@@ -203,14 +200,14 @@ def test_second_run_installs_nothing_and_an_interrupted_one_leaves_no_stamp(
     assert not checkout.stamp.exists()
     code, first = install(0)
     assert code == 0
-    assert any(line.endswith(" --editable .[onedl,dev]") for line in first)
-    assert all("--constraint requirements/lock.txt" in line for line in first)
+    assert any(line.endswith(' --editable .[onedl,dev]') for line in first)
+    assert all('--constraint requirements/lock.txt' in line for line in first)
     assert checkout.stamp.exists()
     assert install(1) == (0, [])
 
-    for name in ("requirements/lock.txt", "setup.cfg", "pyproject.toml"):
-        with open(checkout.folder / name, "a") as file:
-            file.write("\n")
+    for name in ('requirements/lock.txt', 'setup.cfg', 'pyproject.toml'):
+        with open(checkout.folder / name, 'a') as file:
+            file.write('\n')
         code, again = install(1)
         assert code == 1
         assert again
@@ -219,34 +216,34 @@ def test_second_run_installs_nothing_and_an_interrupted_one_leaves_no_stamp(
 
 
 @pytest.mark.parametrize(
-    ("target", "command"),
-    [("demo", "tools/demo.py -x"), ("test", "-m pytest -q -x"), ("lint", "-m ruff check .")],
+    ('target', 'command'),
+    [('demo', 'tools/demo.py -x'), ('test', '-m pytest -q -x'), ('lint', '-m ruff check .')],
 )
 def test_make_installs_before_it_goes_on(target: str, command: str) -> None:
     lines = subprocess.run(
-        ["make", "--dry-run", "--no-print-directory", target, "ARGS=-x"],
+        ['make', '--dry-run', '--no-print-directory', target, 'ARGS=-x'],
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"]},
+        env={'PATH': os.environ['PATH']},
         capture_output=True,
         text=True,
         check=True,
     ).stdout.splitlines()
-    assert lines[0] == "bash requirements/install.sh .venv"
-    assert lines[1].endswith(f".venv/bin/python {command}")
+    assert lines[0] == 'bash requirements/install.sh .venv'
+    assert lines[1].endswith(f'.venv/bin/python {command}')
 
 
-@pytest.mark.parametrize("failing", ["lint", "test", None])
+@pytest.mark.parametrize('failing', ['lint', 'test', None])
 def test_ci_runs_lint_and_test_and_fails_with_them(checkout: Checkout, failing: str | None) -> None:
-    (checkout.folder / ".ci").mkdir()
-    shutil.copy(ROOT / ".ci/run", checkout.folder / ".ci/run")
-    checkout.add_script("make", f'echo "made $1 in $PWD"; [[ $1 != "{failing}" ]]')
+    (checkout.folder / '.ci').mkdir()
+    shutil.copy(ROOT / '.ci/run', checkout.folder / '.ci/run')
+    checkout.add_script('make', f'echo "made $1 in $PWD"; [[ $1 != "{failing}" ]]')
     result = subprocess.run(
-        [str(BASH), str(checkout.folder / ".ci/run")],
-        cwd="/",
-        env={"PATH": str(checkout.bin), "CI": "true"},
+        [str(BASH), str(checkout.folder / '.ci/run')],
+        cwd='/',
+        env={'PATH': str(checkout.bin), 'CI': 'true'},
         capture_output=True,
         text=True,
     )
     assert (result.returncode == 0) is (failing is None)
-    assert f"made lint in {checkout.folder}\n" in result.stdout
-    assert (f"made test in {checkout.folder}\n" in result.stdout) is (failing != "lint")
+    assert f'made lint in {checkout.folder}\n' in result.stdout
+    assert (f'made test in {checkout.folder}\n' in result.stdout) is (failing != 'lint')

@@ -47,14 +47,18 @@ def gradients(model: torch.nn.Module, loss: torch.Tensor) -> dict[str, torch.Ten
     return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
 
 
-@pytest.mark.parametrize('roles', [
-    ('key', 'weak', 'strong'),
-    ('strong', 'weak', 'key', 'weak', 'strong', 'strong'),
-])
+@pytest.mark.parametrize(
+    'roles',
+    [
+        ('key', 'weak', 'strong'),
+        ('strong', 'weak', 'key', 'weak', 'strong', 'strong'),
+    ],
+)
 @pytest.mark.parametrize('bank', ['batch', 'own'])
 def test_losses_and_gradients_equal_the_equations(roles, bank):
-    model = build(view_roles=roles, bank=bank, head=dict(
-        type='DDMHead', temperature=0.2, ddm_temperature=0.3, beta=0.7)).double()
+    model = build(
+        view_roles=roles, bank=bank, head=dict(type='DDMHead', temperature=0.2, ddm_temperature=0.3, beta=0.7)
+    ).double()
     sizes = {'key': 32, 'weak': 32, 'strong': 24}
     inputs = [image.double() for image in images(*(sizes[role] for role in roles))]
     start = copy.deepcopy(model)
@@ -74,16 +78,22 @@ def test_losses_and_gradients_equal_the_equations(roles, bank):
     else:
         # One sample at a time: its bank is its own key and the queue.
         parts = [
-            reference.clsa([w[i:i + 1] for w in weak], [s[i:i + 1] for s in strong], [0],
-                           torch.cat([keys[i:i + 1], slow.queue.keys]), 0.2, 0.3, 0.7)
+            reference.clsa(
+                [w[i : i + 1] for w in weak],
+                [s[i : i + 1] for s in strong],
+                [0],
+                torch.cat([keys[i : i + 1], slow.queue.keys]),
+                0.2,
+                0.3,
+                0.7,
+            )
             for i in range(5)
         ]
         terms = [sum(part[i] for part in parts) / 5 for i in range(2)]
     expected = gradients(slow, sum(terms))
     torch.testing.assert_close(losses['loss_contrastive'], terms[0], rtol=0, atol=1e-9)
     torch.testing.assert_close(losses['loss_ddm'], terms[1], rtol=0, atol=1e-9)
-    assert ours.keys() == expected.keys() == {
-        name for name, p in model.named_parameters() if p.requires_grad}
+    assert ours.keys() == expected.keys() == {name for name, p in model.named_parameters() if p.requires_grad}
     torch.testing.assert_close(ours, expected, rtol=0, atol=1e-9)
 
 
@@ -91,7 +101,11 @@ def test_moco_v2_equals_mmpretrains_over_three_iterations():
     """Losses, gradients, key encoder, queue and pointer, with SGD steps in between."""
     torch.manual_seed(0)
     theirs = MoCo(
-        backbone=dict(BACKBONE), neck=dict(NECK), queue_len=24, feat_dim=16, momentum=0.01,
+        backbone=dict(BACKBONE),
+        neck=dict(NECK),
+        queue_len=24,
+        feat_dim=16,
+        momentum=0.01,
         head=dict(type='ContrastiveHead', temperature=0.2, loss=dict(type='CrossEntropyLoss')),
         data_preprocessor=dict(PREPROCESSOR),
     ).double()
@@ -100,10 +114,12 @@ def test_moco_v2_equals_mmpretrains_over_three_iterations():
     ours.neck.load_state_dict(theirs.neck.state_dict())
     ours.key_encoder.load_state_dict(
         {f'backbone.{k}': v for k, v in theirs.backbone.state_dict().items()}
-        | {f'neck.{k}': v for k, v in theirs.neck.state_dict().items()})
+        | {f'neck.{k}': v for k, v in theirs.neck.state_dict().items()}
+    )
     ours.queue.keys.copy_(theirs.queue.T)
-    optimizers = [torch.optim.SGD([*m.backbone.parameters(), *m.neck.parameters()], lr=0.1)
-                  for m in (ours, theirs)]
+    optimizers = [
+        torch.optim.SGD([*m.backbone.parameters(), *m.neck.parameters()], lr=0.1) for m in (ours, theirs)
+    ]
     for iteration in range(3):
         inputs = [image.double() for image in images(32, 32, batch=8, seed=iteration)]
         our_loss = ours.loss(inputs)
@@ -111,8 +127,8 @@ def test_moco_v2_equals_mmpretrains_over_three_iterations():
         their_loss = theirs.loss(inputs, None)['loss']
         torch.testing.assert_close(our_loss['loss_contrastive'], their_loss, rtol=0, atol=1e-9)
         torch.testing.assert_close(
-            gradients(ours, our_loss['loss_contrastive']), gradients(theirs, their_loss),
-            rtol=0, atol=1e-9)
+            gradients(ours, our_loss['loss_contrastive']), gradients(theirs, their_loss), rtol=0, atol=1e-9
+        )
         for optimizer in optimizers:
             optimizer.step()
         ours.enqueue()
@@ -129,7 +145,8 @@ def test_momentum_update_keeps_the_share_it_says_and_leaves_buffers():
     model.momentum_update()
     queries = torch.nn.Sequential(model.backbone, model.neck)
     for new, old, query in zip(
-            model.key_encoder.parameters(), before.parameters(), queries.parameters(), strict=True):
+        model.key_encoder.parameters(), before.parameters(), queries.parameters(), strict=True
+    ):
         torch.testing.assert_close(new, 0.75 * old + 0.25 * query)
     assert torch.equal(model.key_encoder.backbone.bn1.running_mean, before.backbone.bn1.running_mean)
     model.momentum_update(0.0)
@@ -156,11 +173,10 @@ def test_statistics_by_hand():
     off = ~torch.eye(5, 29, dtype=torch.bool)
     assert model.statistics['chance_level'] == pytest.approx(3.3672958)  # ln 29
     assert model.statistics['positive_similarity'].item() == pytest.approx(
-        sims.diagonal().mean().item(), abs=1e-6)
-    assert model.statistics['negative_similarity'].item() == pytest.approx(
-        sims[off].mean().item(), abs=1e-6)
-    assert model.statistics['feature_std'].item() == pytest.approx(
-        q.numpy().std(axis=0).mean(), abs=1e-6)
+        sims.diagonal().mean().item(), abs=1e-6
+    )
+    assert model.statistics['negative_similarity'].item() == pytest.approx(sims[off].mean().item(), abs=1e-6)
+    assert model.statistics['feature_std'].item() == pytest.approx(q.numpy().std(axis=0).mean(), abs=1e-6)
 
 
 def test_float32_losses_under_autocast():
@@ -185,14 +201,23 @@ def test_channels_last_gives_the_same_losses():
 
 def test_init_weights_and_backbone_only_weights_start_both_encoders_alike():
     torch.manual_seed(0)
-    model = MODELS.build(dict(type='CLSA', backbone=BACKBONE, neck=NECK, queue_len=24, feat_dim=16,
-                              data_preprocessor=PREPROCESSOR))
+    model = MODELS.build(
+        dict(
+            type='CLSA',
+            backbone=BACKBONE,
+            neck=NECK,
+            queue_len=24,
+            feat_dim=16,
+            data_preprocessor=PREPROCESSOR,
+        )
+    )
     model.init_weights()
     other = build(seed=3)
     weights = {f'backbone.{name}': value for name, value in other.backbone.state_dict().items()}
     for _ in range(2):
-        for query, key in zip(model.backbone.parameters(), model.key_encoder.backbone.parameters(),
-                              strict=True):
+        for query, key in zip(
+            model.backbone.parameters(), model.key_encoder.backbone.parameters(), strict=True
+        ):
             assert torch.equal(query, key)
         model.load_state_dict(weights, strict=False)
     assert torch.equal(model.key_encoder.backbone.conv1.weight, other.backbone.conv1.weight)
@@ -209,13 +234,16 @@ def test_training_without_the_hook_fails_and_names_it():
         build().enqueue()
 
 
-@pytest.mark.parametrize(('kwargs', 'match'), [
-    (dict(view_roles=('key', 'strong')), "'weak' at least once"),
-    (dict(view_roles=('key', 'key', 'weak')), "'key' once"),
-    (dict(view_roles=('key', 'weak', 'wild')), "otherwise 'strong'.*'wild'"),
-    (dict(momentum=1.5), r'momentum must be in \[0, 1\]'),
-    (dict(bank='queue'), "'batch' \\(CLSA\\) or 'own' \\(MoCo\\), got 'queue'"),
-])
+@pytest.mark.parametrize(
+    ('kwargs', 'match'),
+    [
+        (dict(view_roles=('key', 'strong')), "'weak' at least once"),
+        (dict(view_roles=('key', 'key', 'weak')), "'key' once"),
+        (dict(view_roles=('key', 'weak', 'wild')), "otherwise 'strong'.*'wild'"),
+        (dict(momentum=1.5), r'momentum must be in \[0, 1\]'),
+        (dict(bank='queue'), "'batch' \\(CLSA\\) or 'own' \\(MoCo\\), got 'queue'"),
+    ],
+)
 def test_wrong_arguments(kwargs, match):
     with pytest.raises(ValueError, match=match):
         build(**kwargs)
@@ -228,10 +256,13 @@ def test_wrong_number_of_views_names_the_remedy():
         build().loss(images(32)[0])
 
 
-@pytest.mark.parametrize(('kwargs', 'match'), [
-    (dict(temperature=0), 'temperatures must be positive'),
-    (dict(beta=-1), 'beta must not be negative.*0 switches'),
-])
+@pytest.mark.parametrize(
+    ('kwargs', 'match'),
+    [
+        (dict(temperature=0), 'temperatures must be positive'),
+        (dict(beta=-1), 'beta must not be negative.*0 switches'),
+    ],
+)
 def test_wrong_head_arguments(kwargs, match):
     with pytest.raises(ValueError, match=match):
         build(head=dict(type='DDMHead', **kwargs))

@@ -43,8 +43,15 @@ class Projection(nn.Module):
 
 def build(bank: str) -> CLSA:
     torch.manual_seed(0)
-    model = CLSA(Stem(), Projection(), queue_len=10, feat_dim=6, momentum=0.9, bank=bank,
-                 data_preprocessor=PREPROCESSOR).double()
+    model = CLSA(
+        Stem(),
+        Projection(),
+        queue_len=10,
+        feat_dim=6,
+        momentum=0.9,
+        bank=bank,
+        data_preprocessor=PREPROCESSOR,
+    ).double()
     model.init_weights()
     return model
 
@@ -70,10 +77,15 @@ def train(rank: int, port: int, bank: str, folder: str) -> None:
         losses = parallel(inputs_of(rank, step), mode='loss')
         optimizer.zero_grad()
         sum(losses.values()).backward()
-        record.append(dict(
-            before=before, keys=keys, own=(own.start, own.stop),
-            losses={name: value.detach() for name, value in losses.items()},
-            gradient=model.backbone.conv.weight.grad.clone()))
+        record.append(
+            dict(
+                before=before,
+                keys=keys,
+                own=(own.start, own.stop),
+                losses={name: value.detach() for name, value in losses.items()},
+                gradient=model.backbone.conv.weight.grad.clone(),
+            )
+        )
         optimizer.step()
         model.enqueue()
         model.momentum_update()
@@ -116,16 +128,25 @@ def test_two_processes(bank, tmp_path):
                 rows = torch.cat([keys, state['queue.keys']])
                 terms = reference.clsa([q], [s], range(rank * BATCH, (rank + 1) * BATCH), rows, 0.2, 0.2, 1)
             else:
-                parts = [reference.clsa([q[i:i + 1]], [s[i:i + 1]], [0],
-                                        torch.cat([keys[rank * BATCH + i][None], state['queue.keys']]),
-                                        0.2, 0.2, 1) for i in range(BATCH)]
+                parts = [
+                    reference.clsa(
+                        [q[i : i + 1]],
+                        [s[i : i + 1]],
+                        [0],
+                        torch.cat([keys[rank * BATCH + i][None], state['queue.keys']]),
+                        0.2,
+                        0.2,
+                        1,
+                    )
+                    for i in range(BATCH)
+                ]
                 terms = [sum(part[i] for part in parts) / BATCH for i in range(2)]
             torch.testing.assert_close(record['losses']['loss_contrastive'], terms[0], rtol=0, atol=1e-9)
             torch.testing.assert_close(record['losses']['loss_ddm'], terms[1], rtol=0, atol=1e-9)
             losses.append(sum(terms))
             queries_loss.append(q)
         # DDP averages gradients over ranks.
-        gradient, = torch.autograd.grad(sum(losses) / WORLD, reference_model.backbone.conv.weight)
+        (gradient,) = torch.autograd.grad(sum(losses) / WORLD, reference_model.backbone.conv.weight)
         for record in records:
             torch.testing.assert_close(record['gradient'], gradient, rtol=0, atol=1e-9)
 

@@ -65,8 +65,7 @@ class DDMHead(BaseModule):
         """
         losses = dict(
             loss_contrastive=sum(
-                info_nce_loss(similarity, labels, self.temperature)
-                for similarity in weak_similarities
+                info_nce_loss(similarity, labels, self.temperature) for similarity in weak_similarities
             )
         )
         if strong_similarities and self.beta > 0:

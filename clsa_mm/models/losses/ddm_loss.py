@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from clsa_mm.models.losses.precision import at_least_float32, full_precision
+from clsa_mm.models.losses.precision import full_precision, scaled_logits
 
 
 def ddm_loss(
@@ -45,9 +46,7 @@ def ddm_loss(
     Source: equation 3 of arXiv 2104.07713; ``training/train.py`` of the official code, which takes the
     logarithm of a softmax and so is not finite where the softmax underflows.
     """
-    return multi_view_ddm_loss(
-        [student_logits], [teacher_logits], student_temperature, teacher_temperature
-    )
+    return multi_view_ddm_loss([student_logits], [teacher_logits], student_temperature, teacher_temperature)
 
 
 def multi_view_ddm_loss(
@@ -61,11 +60,10 @@ def multi_view_ddm_loss(
     The teachers' distributions are added up once, so that each student needs a single product:
 
     .. math::
-        \sum_{w,s} L(s, w) = \frac{1}{N} \sum_n \sum_s \Big(
-            W \operatorname{logsumexp}(z^s_n) - \big\langle \textstyle\sum_w p^w_n, z^s_n \big\rangle \Big)
+        \sum_{w,s} L(s, w) = -\frac{1}{N} \sum_n \sum_s
+            \Big\langle \sum_w p^w_n, \log p^s_n \Big\rangle
 
-    Time and memory grow with S + W, not with S * W, and no (N, M) tensor but the teachers' sum is added
-    in the forward pass.
+    Time and memory grow with S + W, not with S * W.
 
     Args:
         student_logits: S tensors (N, M), one for each strong view.
@@ -82,15 +80,13 @@ def multi_view_ddm_loss(
     _check(student_logits, teacher_logits, student_temperature, teacher_temperature)
     with full_precision(student_logits[0]):
         with torch.no_grad():
-            target = torch.softmax(at_least_float32(teacher_logits[0]) / teacher_temperature, dim=1)
+            target = torch.softmax(scaled_logits(teacher_logits[0], teacher_temperature), dim=1)
             for teacher in teacher_logits[1:]:
-                target += torch.softmax(at_least_float32(teacher) / teacher_temperature, dim=1)
+                target += torch.softmax(scaled_logits(teacher, teacher_temperature), dim=1)
         loss = target.new_zeros(())
         for student in student_logits:
-            logits = at_least_float32(student) / student_temperature
-            # <target, logits> as a batched dot product: no temporary of the bank's size.
-            expected = torch.einsum('nm,nm->n', target.to(logits.dtype), logits)
-            loss = loss + (len(teacher_logits) * torch.logsumexp(logits, dim=1) - expected).mean()
+            log_prob = F.log_softmax(scaled_logits(student, student_temperature), dim=1)
+            loss = loss - (target * log_prob).sum(dim=1).mean()
         return loss
 
 

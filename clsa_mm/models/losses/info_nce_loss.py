@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from clsa_mm.models.losses.precision import at_least_float32, full_precision
+from clsa_mm.models.losses.precision import full_precision, scaled_logits
 
 
 def info_nce_loss(logits: Tensor, labels: Tensor, temperature: float = 1.0) -> Tensor:
@@ -33,4 +33,4 @@ def info_nce_loss(logits: Tensor, labels: Tensor, temperature: float = 1.0) -> T
     if temperature <= 0:
         raise ValueError(f'temperature must be positive, got {temperature}')
     with full_precision(logits):
-        return F.cross_entropy(at_least_float32(logits) / temperature, labels)
+        return F.cross_entropy(scaled_logits(logits, temperature), labels)

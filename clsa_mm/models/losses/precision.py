@@ -12,3 +12,10 @@ def full_precision(tensor: Tensor) -> torch.autocast:
 def at_least_float32(tensor: Tensor) -> Tensor:
     """Half precisions as float32; float32 and float64 as they are."""
     return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
+
+
+def scaled_logits(logits: Tensor, temperature: float) -> Tensor:
+    """``logits / temperature`` in at least float32, kept where differences of them are finite."""
+    logits = at_least_float32(logits) / temperature
+    bound = torch.finfo(logits.dtype).max / 1024
+    return logits.clamp(-bound, bound)

@@ -1,0 +1,26 @@
+"""CLSA, contrastive learning with stronger augmentations, for the OpenMMLab stack.
+
+Importing this package registers all it holds in mmengine's root registries.
+"""
+
+import sys
+
+from .stack import check_stack
+from .version import __version__
+
+# `python -m clsa_mm` imports this file on its way to the doctor in __main__.py, which has to run
+# when the stack is broken: it checks by itself. Until it starts, Python leaves "-m" in sys.argv[0].
+_is_doctor = sys.argv[:1] == ['-m'] and sys.orig_argv[-len(sys.argv)] in (
+    __name__,
+    f'-m{__name__}',
+)
+
+if _is_doctor:
+    __all__ = ['__version__']
+else:
+    check_stack()
+
+    from . import datasets, engine, evaluation, models
+    from .checkpoint import load_backbone
+
+    __all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'load_backbone', 'models']

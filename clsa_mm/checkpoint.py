@@ -1,0 +1,260 @@
+"""Checkpoints from anywhere, read without running code that they hold."""
+
+import ast
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mmengine.registry import MODELS, DefaultScope
+from torch import Tensor, nn
+
+from clsa_mm.safe_load import CheckpointError, read_checkpoint
+
+__all__ = [
+    'CheckpointError',
+    'LoadReport',
+    'backbone_state_dict',
+    'load_backbone',
+    'load_backbone_weights',
+    'read_checkpoint',
+]
+
+StateDict = dict[str, Tensor]
+
+# Where the query backbone lies in the models of this package and of mmpretrain. `key_encoder.` and
+# the like start otherwise.
+_BACKBONE_PREFIXES = ('backbone.',)
+# Wrappers' prefixes: DistributedDataParallel and torch.compile.
+_WRAPPER_PREFIX = re.compile(r'^(module\.|_orig_mod\.)+')
+# Only modules that are built from numbers alone: others can be told by a config to fetch weights.
+_TRUSTED_MODULES = re.compile(
+    r'(torch\.nn|mmcv\.cnn|mmengine\.model|clsa_mm)\.'
+    r'|mmpretrain\.models\.(backbones\.(?!timm)|utils\.)'
+)
+_RESNET_DEPTHS = {
+    ('basic', (2, 2, 2, 2)): 18,
+    ('basic', (3, 4, 6, 3)): 34,
+    ('bottleneck', (3, 4, 6, 3)): 50,
+    ('bottleneck', (3, 4, 23, 3)): 101,
+    ('bottleneck', (3, 8, 36, 3)): 152,
+}
+
+
+def backbone_state_dict(checkpoint: Mapping) -> StateDict:
+    """Take the (query) backbone's weights out of a checkpoint.
+
+    Understands training checkpoints of this package and of mmpretrain (self-supervised models and
+    ``ImageClassifier``), bare backbone state dicts (torchvision's names equal mmpretrain's), each
+    with or without a ``state_dict`` level and the ``module.`` of DistributedDataParallel.
+
+    Args:
+        checkpoint: What :func:`read_checkpoint` returned.
+
+    Returns:
+        The weights under the names that the backbone module gives them.
+
+    Raises:
+        CheckpointError: If no weights are in it.
+    """
+    state = checkpoint.get('state_dict', checkpoint)
+    tensors = {
+        _WRAPPER_PREFIX.sub('', str(key)): value
+        for key, value in (state.items() if isinstance(state, Mapping) else ())
+        if isinstance(value, Tensor)
+    }
+    if not tensors:
+        raise CheckpointError(
+            f'The checkpoint holds no weights, only {_some(checkpoint)}: give a file with a `state_dict`.'
+        )
+    for prefix in _BACKBONE_PREFIXES:
+        if any(key.startswith(prefix) for key in tensors):
+            return {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
+    return tensors
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """Which of a module's tensors a checkpoint filled.
+
+    Attributes:
+        source: The file.
+        matched: Names that were loaded.
+        missing: Names that the module has and the checkpoint lacks; they keep their values.
+        mismatched: Names whose shapes differ, with both shapes; they keep their values too.
+        unused: Names that only the checkpoint has.
+    """
+
+    source: str
+    matched: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    mismatched: list[str] = field(default_factory=list)
+    unused: list[str] = field(default_factory=list)
+
+    @property
+    def complete(self) -> bool:
+        """Whether each of the module's tensors was loaded."""
+        return not (self.missing or self.mismatched)
+
+    def __str__(self) -> str:
+        total = len(self.matched) + len(self.missing) + len(self.mismatched)
+        text = f'loaded {len(self.matched)}/{total} keys from {self.source}'
+        for name in ('missing', 'mismatched', 'unused'):
+            if keys := getattr(self, name):
+                text += f'; {len(keys)} {name}: {_some(keys)}'
+        return text
+
+
+def load_backbone_weights(module: nn.Module, path: str | Path) -> LoadReport:
+    """Load a checkpoint's backbone weights into a module, in place.
+
+    Args:
+        module: A backbone.
+        path: Any checkpoint that :func:`backbone_state_dict` understands.
+
+    Returns:
+        What was loaded and what not. A partial match is not an error: look at ``complete``.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CheckpointError: If the file cannot be read, or not one weight fits.
+    """
+    return _load(module, backbone_state_dict(read_checkpoint(path)), str(path))
+
+
+def load_backbone(path: str | Path) -> nn.Module:
+    """Build the backbone that a checkpoint belongs to, with its weights.
+
+    The architecture comes from the config text that mmengine stores in a checkpoint, which is
+    parsed, not run; without one, a ResNet's is inferred from the weights' names and shapes.
+
+    Args:
+        path: Any checkpoint that :func:`backbone_state_dict` understands.
+
+    Returns:
+        The backbone in eval mode on the CPU. mmpretrain's backbones return a tuple of feature maps
+        (N, D, h, w).
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CheckpointError: If the file cannot be read, its architecture cannot be told, or its config
+            asks for anything but known backbones and layers.
+    """
+    checkpoint = read_checkpoint(path)
+    state = backbone_state_dict(checkpoint)
+    meta = checkpoint.get('meta')
+    text = meta.get('cfg') if isinstance(meta, Mapping) else None
+    config = _backbone_config(text) if isinstance(text, str) else None
+    if config is None:
+        config = _infer_resnet(state)
+    config = _checked_config(config)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        backbone = MODELS.build(config)
+    report = _load(backbone, state, str(path))
+    if not report.complete:
+        raise CheckpointError(f'The weights do not fit the backbone {config}: {report}')
+    backbone.eval()  # mmpretrain's do not return themselves
+    return backbone
+
+
+def _load(module: nn.Module, state: StateDict, source: str) -> LoadReport:
+    report = LoadReport(source, unused=sorted(state.keys() - module.state_dict().keys()))
+    fitting = {}
+    for key, value in module.state_dict().items():
+        if key not in state:
+            report.missing.append(key)
+        elif state[key].shape != value.shape:
+            shapes = f'{tuple(state[key].shape)} in the file, {tuple(value.shape)} in the module'
+            report.mismatched.append(f'{key} ({shapes})')
+        else:
+            fitting[key] = state[key]
+    if all(key.endswith('num_batches_tracked') for key in fitting):
+        shapes = f' Shapes differ: {_some(report.mismatched)}.' if report.mismatched else ''
+        raise CheckpointError(
+            f'Not one weight of {source} fits the {type(module).__name__}: it has '
+            f'{_some(module.state_dict())}, the file has {_some(state)}.{shapes} Give a checkpoint '
+            'of the same architecture.'
+        )
+    module.load_state_dict(fitting, strict=False)
+    report.matched.extend(fitting)
+    return report
+
+
+def _some(keys: Mapping | list[str], limit: int = 4) -> str:
+    names = [str(key) for key in keys]
+    return ', '.join(names[:limit]) + (', ...' if len(names) > limit else '')
+
+
+def _backbone_config(text: str) -> dict | None:
+    """The `model.backbone` of a config text, or None if it names none."""
+    try:
+        for statement in ast.parse(text).body:
+            if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == 'model':
+                for entry in getattr(statement.value, 'keywords', ()):
+                    if entry.arg == 'backbone':
+                        return _literal(entry.value)
+    except (SyntaxError, RecursionError, ValueError) as error:
+        raise CheckpointError(
+            f'The config in the checkpoint is not the plain data that mmengine writes: {error}'
+        ) from error
+    return None
+
+
+def _literal(node: ast.expr) -> object:
+    """Evaluate constants, lists, tuples, dicts and `dict(key=...)`, and nothing else."""
+    if isinstance(node, ast.Call):
+        plain = all(entry.arg for entry in node.keywords) and not node.args
+        if not (isinstance(node.func, ast.Name) and node.func.id == 'dict' and plain):
+            raise ValueError(f'`{ast.unparse(node)[:80]}` is no literal')
+        return {entry.arg: _literal(entry.value) for entry in node.keywords}
+    if isinstance(node, ast.Dict) and all(node.keys):
+        return {_literal(k): _literal(v) for k, v in zip(node.keys, node.values, strict=True)}
+    if isinstance(node, ast.List | ast.Tuple):
+        values = [_literal(value) for value in node.elts]
+        return tuple(values) if isinstance(node, ast.Tuple) else values
+    return ast.literal_eval(node)
+
+
+def _checked_config(config: object) -> object:
+    """Copy a backbone config without `init_cfg`; refuse types outside the known layers."""
+    if isinstance(config, list | tuple):
+        return type(config)(_checked_config(value) for value in config)
+    if not isinstance(config, dict):
+        return config
+    name = config.get('type')
+    if name is not None:
+        known = _registered(str(name).removeprefix('mmpretrain.'))
+        if not (known and _TRUSTED_MODULES.match(f'{known.__module__}.')):
+            raise CheckpointError(
+                f"The checkpoint's config asks for `{name}`, which is not among the backbones and "
+                'layers that are built from a file. Build the backbone yourself and load the '
+                'weights with clsa_mm.checkpoint.load_backbone_weights.'
+            )
+    return {key: _checked_config(value) for key, value in config.items() if key != 'init_cfg'}
+
+
+def _registered(name: str) -> type | None:
+    """The class registered under a name. `Registry.get` would import what it does not know."""
+    with MODELS.switch_scope_and_registry('mmpretrain') as registry:
+        registry.import_from_location()
+        return registry.module_dict.get(name) or MODELS.module_dict.get(name)
+
+
+def _infer_resnet(state: StateDict) -> dict:
+    """A ResNet's config from its weights."""
+    stem = state.get('conv1.weight')
+    kind = 'bottleneck' if 'layer1.0.conv3.weight' in state else 'basic'
+    blocks = tuple(
+        len({key.split('.')[1] for key in state if key.startswith(f'layer{stage}.')})
+        for stage in (1, 2, 3, 4)
+    )
+    depth = _RESNET_DEPTHS.get((kind, blocks))
+    if stem is None or depth is None or stem.dim() != 4:
+        raise CheckpointError(
+            'The checkpoint has no config and its weights are not those of a ResNet '
+            f'({_some(state)}). Build the backbone yourself and load the weights with '
+            'clsa_mm.checkpoint.load_backbone_weights.'
+        )
+    width, channels, kernel = stem.shape[:3]
+    name = 'ResNet' if kernel == 7 else 'ResNet_CIFAR'
+    return dict(type=name, depth=depth, in_channels=channels, stem_channels=width, base_channels=width)

@@ -1,0 +1,248 @@
+"""Any folder of images, without labels."""
+
+import logging
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from mmengine.dist import get_rank
+from mmengine.fileio import LocalBackend, get_file_backend, list_from_file
+from mmengine.logging import print_log
+from mmengine.registry import DATASETS
+from mmpretrain.datasets import CustomDataset
+
+from clsa_mm.datasets.transforms.load_image import CorruptImageError
+
+IMAGE_EXTENSIONS = (
+    ".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".gif", ".avif",
+    ".jp2",
+)  # fmt: skip
+
+
+@DATASETS.register_module()
+class ImageFolder(CustomDataset):
+    """All images below a folder, flat or nested, with no labels and no list file.
+
+    ImageNet's training set is one too: ``data_root='data/imagenet/', data_prefix='train'``. The
+    order is that of the sorted names, depth first. Hidden files and folders (leading dot) are
+    left out; links to folders are followed, each real folder once.
+
+    Files that :class:`LoadImage` cannot read or decode, missing ones included, are skipped: each
+    is warned of once and counted, over all workers and epochs of the process (rank) that made the
+    data set. Another image takes the place of such a file, chosen by (index, attempt) alone, and
+    keeps the seed key of the index it stands for. Beyond ``max_corrupt`` files an error ends the
+    run. Any other error of the pipeline goes through, and in ``test_mode`` nothing is replaced.
+
+    Args:
+        data_root (str): Root that ``data_prefix`` and ``ann_file`` are relative to. Defaults to
+            ''.
+        data_prefix (str | dict): The folder. Defaults to ''.
+        ann_file (str): Optional list of image paths relative to the folder, one a line. A label
+            after the path (OpenMMLab's ``train.txt``) is ignored. Defaults to '': scan.
+        extensions (Sequence[str]): Of image files, in any case. Defaults to
+            ``IMAGE_EXTENSIONS``.
+        max_corrupt (int | None): Corrupt files to tolerate. Defaults to None: 1 % of the images,
+            at least 10.
+        **kwargs: Of mmpretrain's ``BaseDataset``: ``pipeline``, ``indices``, ``test_mode``,
+            ``lazy_init``, ...
+
+    Raises:
+        FileNotFoundError: The folder or the list does not exist, or there is no image in it.
+        RuntimeError: More than ``max_corrupt`` files are corrupt.
+    """
+
+    def __init__(
+        self,
+        data_root: str = '',
+        data_prefix: str | dict = '',
+        ann_file: str = '',
+        extensions: Sequence[str] = IMAGE_EXTENSIONS,
+        max_corrupt: int | None = None,
+        **kwargs,
+    ) -> None:
+        self.max_corrupt = max_corrupt
+        self._rank = get_rank()
+        super().__init__(data_root, data_prefix, ann_file, with_label=False, extensions=extensions, **kwargs)
+
+    def full_init(self) -> None:
+        """Find the images, once."""
+        if not self._fully_initialized:
+            super().full_init()
+            self._reset_corrupt()
+
+    def get_subset_(self, indices: Sequence[int] | int) -> None:
+        """Keep a subset; its count of corrupt files starts at 0."""
+        super().get_subset_(indices)
+        self._reset_corrupt()
+
+    def get_subset(self, indices: Sequence[int] | int) -> 'ImageFolder':
+        """Copy a subset; its count of corrupt files starts at 0."""
+        subset = super().get_subset(indices)
+        subset._reset_corrupt()
+        return subset
+
+    @property
+    def num_corrupt(self) -> int:
+        """Number of corrupt files found so far by this process and its workers."""
+        return int(self._corrupt.sum())
+
+    def prepare_data(self, idx: int) -> dict | None:
+        """Run the pipeline on an image, or on its replacement if it is corrupt.
+
+        Args:
+            idx: Index, a plain int or a ``SeededIndex``.
+
+        Returns:
+            The sample, or ``None`` in test mode if the pipeline returned it.
+        """
+        if self.test_mode:
+            return super().prepare_data(idx)
+        source = idx
+        for attempt in range(self.max_refetch + 1):
+            if not self._corrupt[source]:
+                try:
+                    data = super().prepare_data(source)
+                except CorruptImageError as error:
+                    self._record_corrupt(int(source), error)
+                else:
+                    if data is not None:
+                        return data
+            # The difference is added so that a SeededIndex keeps its key.
+            source = source + (self._replacement(int(idx), attempt) - int(source))
+        raise RuntimeError(
+            f'{self.max_refetch + 1} images tried in place of number {int(idx)} of '
+            f'{self._where()} are all corrupt or dropped by the pipeline: see the warnings above.'
+        )
+
+    def load_data_list(self) -> list[dict]:
+        """List the images.
+
+        Returns:
+            One ``dict(img_path=...)`` per image.
+        """
+        root = self.img_prefix
+        backend = get_file_backend(root, enable_singleton=True)
+        if self.ann_file:
+            paths = self._read_list()
+        elif isinstance(backend, LocalBackend):
+            paths = self._scan(root)
+        else:
+            files = backend.list_dir_or_file(root, list_dir=False, recursive=True)
+            paths = sorted(p for p in files if self.is_valid_file(p) and not _is_hidden(p))
+        if not paths:
+            raise FileNotFoundError(f'No images listed in or below {self._where()}.')
+        return [{'img_path': backend.join_path(root, path)} for path in paths]
+
+    def _where(self) -> str:
+        prefix = self.img_prefix
+        local = isinstance(get_file_backend(prefix, enable_singleton=True), LocalBackend)
+        return os.path.abspath(prefix) if local else str(prefix)
+
+    def _scan(self, root: str) -> list[str]:
+        if not os.path.isdir(root):
+            raise FileNotFoundError(_missing_folder_message(os.path.abspath(root)))
+        others: Counter[str] = Counter()
+        paths = list(_walk(root, self.extensions, others))
+        if not paths:
+            found = ', '.join(f'{n} x {kind}' for kind, n in others.most_common(10))
+            raise FileNotFoundError(
+                f'No images in or below {os.path.abspath(root)}: no file ends in one of '
+                f'{", ".join(self.extensions)} (in any case); found instead: {found or "nothing"}. '
+                'Point data_root and data_prefix to the folder that holds the images, or name '
+                'their extension in `extensions`.'
+            )
+        return paths
+
+    def _read_list(self) -> list[str]:
+        try:
+            lines = list_from_file(self.ann_file)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(
+                f'The list of images {os.path.abspath(self.ann_file)} does not exist. Mend '
+                'ann_file, or leave it out to use all images of the folder.'
+            ) from error
+        return [self._path_of(line.strip()) for line in lines if line.strip()]
+
+    def _path_of(self, line: str) -> str:
+        if self.is_valid_file(line):
+            return line
+        path, _, label = line.rpartition(' ')
+        if label.isdecimal() and self.is_valid_file(path):
+            return path
+        raise ValueError(
+            f'{self.ann_file}: {line!r} is no path of an image: it does not end in one of '
+            f'{", ".join(self.extensions)}. Remove the line or name its extension in `extensions`.'
+        )
+
+    def _reset_corrupt(self) -> None:
+        # One flag per image in shared memory: whether workers are forked, spawned or persistent,
+        # all of them and this process see the same flags, and setting one twice does no harm.
+        self._corrupt = torch.zeros(len(self), dtype=torch.bool).share_memory_()
+
+    def _record_corrupt(self, index: int, error: CorruptImageError) -> None:
+        if self._corrupt[index]:
+            return  # another worker has warned of it meanwhile
+        self._corrupt[index] = True
+        count, size = self.num_corrupt, len(self)
+        limit = max(10, size // 100) if self.max_corrupt is None else self.max_corrupt
+        message = f'Skipped corrupt image {count} (limit {limit}, {size} images in all): {error}'
+        if self._rank == 0:
+            print_log(message, logger='current', level=logging.WARNING)
+        else:  # mmengine's logger is silent there
+            print(f'[rank {self._rank}] {message}', file=sys.stderr)
+        if count > limit or count == size:
+            indices = self._corrupt.nonzero().flatten()[:5].tolist()
+            paths = '\n  '.join(self.get_data_info(i)['img_path'] for i in indices)
+            raise RuntimeError(
+                f'{count} of {size} images in {self._where()} are corrupt, the limit is {limit}. '
+                f'Some of them:\n  {paths}\nMend or remove them, or raise max_corrupt.'
+            )
+
+    def _replacement(self, index: int, attempt: int) -> int:
+        words = np.random.SeedSequence((index % len(self), attempt)).generate_state(1, np.uint64)
+        return int(words[0] % np.uint64(len(self)))
+
+
+def _walk(root: str, extensions: tuple[str, ...], others: Counter[str]) -> Iterator[str]:
+    """Yield the images below ``root``, relative to it, and count the other files by extension."""
+    visited = set()
+    folders = ['']
+    while folders:
+        folder = folders.pop()
+        status = os.stat(os.path.join(root, folder))
+        if (status.st_dev, status.st_ino) in visited:
+            continue  # links can form cycles, or show the same images twice
+        visited.add((status.st_dev, status.st_ino))
+        subfolders = []
+        with os.scandir(os.path.join(root, folder)) as entries:
+            for entry in sorted(entries, key=lambda e: e.name):
+                path = os.path.join(folder, entry.name)
+                if entry.name.startswith('.'):
+                    continue
+                if entry.is_dir():
+                    subfolders.append(path)
+                elif entry.name.lower().endswith(extensions) and entry.is_file():
+                    yield path
+                else:
+                    kind = os.path.splitext(entry.name)[1].lower() or 'no extension'
+                    others[kind if os.path.exists(entry.path) else 'broken link'] += 1
+        folders.extend(reversed(subfolders))
+
+
+def _is_hidden(path: str) -> bool:
+    return any(part.startswith('.') for part in path.split('/'))
+
+
+def _missing_folder_message(path: str) -> str:
+    existing = os.path.dirname(path)
+    while not os.path.isdir(existing):
+        existing = os.path.dirname(existing)
+    names = sorted(os.listdir(existing))[:10]
+    return (
+        f'The image folder {path} does not exist. The nearest folder that does is {existing}, '
+        f'which holds: {", ".join(names) or "nothing"}. Mend data_root and data_prefix, or move '
+        'or link the images there.'
+    )

@@ -1,0 +1,10 @@
+"""What runs beside the model: hooks."""
+
+from clsa_mm.engine.hooks import (
+    KNNHook,
+    MomentumQueueHook,
+    PretrainedBackboneHook,
+    TrainingSummaryHook,
+)
+
+__all__ = ['KNNHook', 'MomentumQueueHook', 'PretrainedBackboneHook', 'TrainingSummaryHook']

@@ -1,0 +1,8 @@
+"""Hooks: what depends on the runner or on time."""
+
+from .knn_hook import KNNHook
+from .momentum_queue_hook import MomentumQueueHook
+from .pretrained_backbone_hook import PretrainedBackboneHook
+from .training_summary_hook import TrainingSummaryHook
+
+__all__ = ['KNNHook', 'MomentumQueueHook', 'PretrainedBackboneHook', 'TrainingSummaryHook']

@@ -1,0 +1,61 @@
+"""States at the start what a run really does."""
+
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+
+
+@HOOKS.register_module()
+class TrainingSummaryHook(Hook):
+    """Logs effective batch, learning rate, precision and views per step before the first iteration.
+
+    The effective batch is images per process x processes x accumulated iterations. The learning rate is
+    the optimizer's own; nothing scales it but ``auto_scale_lr``, and the line says whether that is on.
+    """
+
+    priority = 'LOW'
+
+    def before_train(self, runner: Runner) -> None:
+        """Log the summary on the main process."""
+        for line in (_batch_line(runner), _learning_rate_line(runner), _speed_line(runner)):
+            runner.logger.info(line)
+
+
+def _batch_line(runner: Runner) -> str:
+    per_process = runner.train_dataloader.batch_size
+    accumulated = runner.optim_wrapper._accumulative_counts
+    return (
+        f'Effective batch: {per_process * runner.world_size * accumulated} images per optimizer step = '
+        f'{per_process} per process x {runner.world_size} process(es) x {accumulated} accumulated; '
+        f'{len(runner.train_dataloader.dataset)} images, {len(runner.train_dataloader)} iterations per '
+        'epoch and process'
+    )
+
+
+def _learning_rate_line(runner: Runner) -> str:
+    rates = sorted(
+        {
+            group['initial_lr'] if 'initial_lr' in group else group['lr']
+            for group in runner.optim_wrapper.optimizer.param_groups
+        }
+    )
+    scaling = runner.cfg.get('auto_scale_lr') or {}
+    if scaling.get('enable', False):
+        note = f'scaled by auto_scale_lr from a batch of {scaling["base_batch_size"]}'
+    else:
+        note = 'as in the config, not scaled'
+        if 'base_batch_size' in scaling:
+            note += f' (meant for a batch of {scaling["base_batch_size"]}; --auto-scale-lr scales it)'
+    return f'Learning rate: {", ".join(f"{rate:g}" for rate in rates)}, {note}'
+
+
+def _speed_line(runner: Runner) -> str:
+    wrapper = runner.optim_wrapper
+    precision = str(getattr(wrapper, 'cast_dtype', None) or 'float16').removeprefix('torch.')
+    model = runner.cfg.model
+    return (
+        f'Precision: {f"AMP {precision}" if type(wrapper).__name__.startswith("Amp") else "float32"}; '
+        f'channels-last {"on" if model.get("channels_last") else "off"}; '
+        f'torch.compile {"on" if runner.cfg.get("compile") else "off"}'
+        + (f'; views per image: {", ".join(model.view_roles)}' if 'view_roles' in model else '')
+    )

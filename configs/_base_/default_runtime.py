@@ -1,0 +1,31 @@
+"""What every config shares: hooks, seed, back ends."""
+
+default_scope = 'mmpretrain'
+custom_imports = dict(imports=['clsa_mm'], allow_failed_imports=False)
+
+default_hooks = dict(
+    timer=dict(type='IterTimerHook'),
+    logger=dict(type='LoggerHook', interval=50),
+    param_scheduler=dict(type='ParamSchedulerHook'),
+    checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=3),
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+    summary=dict(type='TrainingSummaryHook'),
+)
+
+env_cfg = dict(
+    cudnn_benchmark=True,
+    mp_cfg=dict(mp_start_method='fork', opencv_num_threads=1),
+    dist_cfg=dict(backend='nccl'),  # tools/ take gloo where there is no GPU
+)
+
+vis_backends = [dict(type='LocalVisBackend')]
+visualizer = dict(type='UniversalVisualizer', vis_backends=vis_backends)
+
+# A sample depends on (seed, epoch, index) alone; with this seed a run can be repeated and resumed exactly.
+randomness = dict(seed=0, deterministic=False)
+
+log_level = 'INFO'
+log_processor = dict(window_size=10)
+load_from = None
+resume = False
+compile = False  # True, or the arguments of torch.compile

@@ -1,0 +1,18 @@
+"""MoCo v2, ResNet-50, 200 epochs on ImageNet: the same code without the strong view and DDM.
+
+Paper (arXiv 2003.04297): 67.5 % linear top-1; 53 h on 8 V100 by the table of arXiv 2104.07713.
+
+    tools/dist_train.sh configs/mocov2_r50_8xb32_200e.py 8
+"""
+
+_base_ = ['./clsa_r50_8xb32_200e.py']
+
+# bank='own' is MoCo's: each query against its own key and the queue, not the batch's other keys.
+model = dict(view_roles=('key', 'weak'), bank='own')
+
+train_pipeline = [
+    dict(type='LoadImage'),
+    dict(type='SeededMultiView', num_views=[2], transforms=[_base_.weak_view]),
+    dict(type='PackInputs'),
+]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

@@ -1,0 +1,69 @@
+"""Small pictures and small versions of the real configs."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+
+import clsa_mm  # noqa: F401  registers everything
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope='session', autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope='session')
+def image_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``train/<class>/*.png`` and ``test/<class>/*.png``: 3 classes of 16 and 8 small pictures."""
+    root = tmp_path_factory.mktemp('images')
+    rng = np.random.default_rng(0)
+    for split, number in (('train', 16), ('test', 8)):
+        for index, name in enumerate(('circle', 'cross', 'square')):
+            folder = root / split / name
+            folder.mkdir(parents=True)
+            for i in range(number):
+                image = rng.integers(0, 256, (40, 48, 3), dtype=np.uint8)
+                image[8 * index : 8 * index + 16, 10:30] = rng.integers(0, 256, 3)
+                cv2.imwrite(str(folder / f'{i}.png'), image)
+    return root
+
+
+@pytest.fixture
+def tiny_pretraining(image_root: Path, tmp_path: Path) -> Callable[..., Config]:
+    """A pretraining config with a small network, small views and 48 images, 6 iterations an epoch."""
+
+    def make(name: str = 'cifar10/clsa_r18_1xb256_200e_cifar10.py', **options: object) -> Config:
+        cfg = Config.fromfile(ROOT / 'configs' / name)
+        channels = 8 * (4 if cfg.model.backbone.depth == 50 else 1)
+        cfg.merge_from_dict(
+            {
+                'work_dir': str(tmp_path / 'work'),
+                'env_cfg.dist_cfg.backend': 'gloo',
+                'model.backbone.base_channels': 8,
+                'model.backbone.stem_channels': 8,
+                'model.neck.in_channels': 8 * channels,
+                'model.neck.hid_channels': 32,
+                'model.queue_len': 24,
+                'train_dataloader.dataset.data_root': str(image_root / 'train'),
+                'train_dataloader.batch_size': 8,
+                'train_dataloader.num_workers': 0,
+                'train_dataloader.persistent_workers': False,
+                'train_dataloader.pin_memory': False,
+                'train_cfg.max_epochs': 2,
+                'custom_hooks': [],
+            }
+        )
+        for view in cfg.train_pipeline[1].transforms:
+            view[0].scale = min(view[0].scale, 48)
+        cfg.train_dataloader.dataset.pipeline = cfg.train_pipeline
+        cfg.merge_from_dict(options)
+        return cfg
+
+    return make

@@ -1,0 +1,164 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from labelled_images import TinyModel, loader_config, write_images
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+
+import clsa_mm
+from clsa_mm.engine import KNNHook
+from clsa_mm.evaluation import extract_features, knn_accuracy
+
+ROOT = Path(clsa_mm.__file__).parents[1]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    init_default_scope('mmpretrain')
+    write_images(tmp_path / 'train', per_class=7)
+    write_images(tmp_path / 'test', per_class=3, seed=1)
+    return tmp_path
+
+
+def hook_config(folder: Path, **settings) -> dict:
+    return dict(
+        type='KNNHook',
+        train_dataloader=loader_config(folder / 'train'),
+        test_dataloader=loader_config(folder / 'test'),
+        k=5,
+        **settings,
+    )
+
+
+def train(folder: Path, name: str, hooks: list[dict], max_epochs: int = 2) -> Runner:
+    """A short real training, shuffled and augmented."""
+    loader = loader_config(folder / 'train', batch_size=7)
+    loader['dataset']['pipeline'].insert(1, dict(type='RandomFlip', prob=0.5))
+    torch.manual_seed(0)
+    runner = Runner(
+        model=TinyModel(),
+        work_dir=str(folder / name),
+        train_dataloader=dict(
+            loader,
+            sampler=dict(type='DefaultSampler', shuffle=True),
+            collate_fn=dict(type='default_collate'),
+        ),
+        train_cfg=dict(by_epoch=True, max_epochs=max_epochs),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
+        custom_hooks=hooks,
+        default_scope='mmpretrain',
+        randomness=dict(seed=3),
+        experiment_name=f'{folder.name}_{name}',
+    )
+    runner.train()
+    return runner
+
+
+def logged(folder: Path, name: str) -> list[dict]:
+    """What LocalVisBackend wrote."""
+    (path,) = (folder / name).rglob('scalars.json')
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    return [line for line in lines if 'knn/top1' in line]
+
+
+def test_scores_are_logged_everywhere(folder: Path) -> None:
+    runner = train(folder, 'run', [hook_config(folder, interval=1, before_train=True)])
+    entries = logged(folder, 'run')
+    assert [entry['step'] for entry in entries] == [0, 3, 6]
+    init_default_scope('mmpretrain')
+    hook = KNNHook(loader_config(folder / 'train'), loader_config(folder / 'test'), k=5)
+    hook._prepare()
+    bank, test = (extract_features(runner.model, hook._loaders[n]) for n in ('bank', 'test'))
+    expected = knn_accuracy(*bank, *test, k=5)
+    assert entries[-1]['knn/top1'] == expected['top1']
+    assert runner.message_hub.get_scalar('knn/top5').current() == expected['top5']
+    (log,) = (folder / 'run').rglob('*.log')
+    assert f'top1: {expected["top1"]:.2f}' in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ('settings', 'steps'),
+    [
+        (dict(interval=2), [6, 9]),  # 3 iterations an epoch; the last epoch is always measured
+        (dict(interval=10), [9]),
+        (dict(interval=4, by_epoch=False), [4, 8, 9]),
+    ],
+)
+def test_interval(folder: Path, settings: dict, steps: list[int]) -> None:
+    train(folder, 'run', [hook_config(folder, **settings)], max_epochs=3)
+    assert [entry['step'] for entry in logged(folder, 'run')] == steps
+
+
+def test_measuring_does_not_change_the_training(folder: Path) -> None:
+    plain = train(folder, 'plain', []).model.state_dict()
+    hook = hook_config(folder, interval=1, before_train=True, max_bank=10)
+    measured = train(folder, 'measured', [hook]).model.state_dict()
+    assert all(torch.equal(measured[key], value) for key, value in plain.items())
+
+
+def test_max_bank_is_a_fixed_choice(folder: Path) -> None:
+    def bank(**settings) -> list[str]:
+        config = hook_config(folder, **settings)
+        hook = KNNHook(**{key: value for key, value in config.items() if key != 'type'})
+        hook._prepare()
+        dataset = hook._loaders['bank'].dataset
+        return [dataset[i]['data_samples'].img_path for i in range(len(dataset))]
+
+    everything = bank()
+    first, second, other = bank(max_bank=8), bank(max_bank=8), bank(max_bank=8, seed=1)
+    assert len(everything) == 21 and len(set(first)) == 8
+    assert first == second != other
+    assert set(first) <= set(everything) and first != everything[:8]
+    assert bank(max_bank=100) == everything
+
+
+def test_two_ranks_see_each_image_once(folder: Path) -> None:
+    """21 and 9 images on two ranks: both shards are padded by the sampler."""
+    paths = os.pathsep.join([str(ROOT), str(ROOT / 'tests')])
+    script = Path(__file__).parent / 'knn_rank.py'
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, script, str(rank), '2', folder / 'store', folder / 'train']
+            + [folder / 'test', folder / f'{rank}.pth'],
+            env=dict(os.environ, PYTHONPATH=paths, OMP_NUM_THREADS='1', GLOO_SOCKET_IFNAME='lo'),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in (0, 1)
+    ]
+    torch.manual_seed(0)
+    model = TinyModel()
+    hook = KNNHook(loader_config(folder / 'train'), loader_config(folder / 'test', 3), k=5)
+    scores = hook.score(model)
+    features, labels = extract_features(model, hook._loaders['test'])
+    assert labels.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    for rank, process in enumerate(ranks):
+        _, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, errors
+        result = torch.load(folder / f'{rank}.pth')
+        assert result['scores'] == scores
+        assert torch.equal(result['labels'], labels)
+        torch.testing.assert_close(result['features'], features)
+
+
+def test_unlabelled_data_fails_before_the_first_iteration(folder: Path) -> None:
+    hook = hook_config(folder)
+    hook['test_dataloader'] = loader_config(folder / 'test', with_label=False)
+    with pytest.raises(ValueError, match='labelled one, e.g. .*CustomDataset.*remove the KNNHook'):
+        train(folder, 'run', [hook])
+
+
+def test_too_small_a_bank_fails_before_the_first_iteration(folder: Path) -> None:
+    with pytest.raises(ValueError, match='k=5 neighbours.*only 4 images.*raise max_bank'):
+        train(folder, 'run', [hook_config(folder, max_bank=4)])
+
+
+@pytest.mark.parametrize('name', ['interval', 'k', 'max_bank'])
+def test_settings_out_of_range(name: str) -> None:
+    with pytest.raises(ValueError, match=f'{name} must be at least 1, got 0'):
+        KNNHook({}, {}, **{name: 0})

@@ -1,0 +1,138 @@
+"""The command-line tools as users call them: own processes, real configs, small pictures."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from clsa_mm.checkpoint import read_checkpoint
+
+ROOT = Path(__file__).parents[2]
+CLSA = 'configs/cifar10/clsa_r18_1xb256_200e_cifar10.py'
+LINEAR = 'configs/benchmarks/classification/linear_r18_1xb256_100e_cifar10.py'
+NARROW = ['model.backbone.base_channels=8', 'model.backbone.stem_channels=8']
+
+
+def call(*command: object, **environment: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [str(part) for part in command],
+        cwd=ROOT,
+        env={**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1', **environment},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+def pretraining_options(image_root: Path, epochs: int) -> list[str]:
+    return [
+        *NARROW,
+        'model.neck.in_channels=64',
+        'model.neck.hid_channels=32',
+        'model.queue_len=24',
+        f'train_dataloader.dataset.data_root={image_root}/train',
+        'train_dataloader.batch_size=8',
+        'train_dataloader.num_workers=0',
+        'train_dataloader.persistent_workers=False',
+        f'train_cfg.max_epochs={epochs}',
+        'custom_hooks=[]',
+    ]
+
+
+def linear_options(image_root: Path) -> list[str]:
+    options = [*NARROW, 'model.head.in_channels=64', 'train_cfg.max_epochs=1']
+    for split in ('train', 'val', 'test'):
+        loader = f'{split}_dataloader'
+        options += [f'{loader}.dataset.data_root={image_root}', f'{loader}.num_workers=0',
+                    f'{loader}.persistent_workers=False', f'{loader}.batch_size=16']  # fmt: skip
+    return options
+
+
+def test_pretrain_resume_and_evaluate(image_root, tmp_path):
+    """tools/train.py, --resume, --backbone and tools/test.py, one after the other."""
+    pretrain, linear = tmp_path / 'pretrain', tmp_path / 'linear'
+    train = [sys.executable, 'tools/train.py']
+    for epochs in (1, 2):
+        done = call(*train, CLSA, '--work-dir', pretrain, '--resume',
+                    '--cfg-options', *pretraining_options(image_root, epochs))  # fmt: skip
+        assert done.returncode == 0, done.stderr[-2000:]
+    checkpoint = pretrain / 'epoch_2.pth'
+    assert read_checkpoint(checkpoint)['state_dict']['queue.num_enqueued'] == 2 * 6 * 8
+    assert 'resumed epoch: 1, iter: 6' in done.stdout + done.stderr
+
+    done = call(*train, LINEAR, '--work-dir', linear, '--backbone', checkpoint,
+                '--cfg-options', *linear_options(image_root))  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    log = done.stdout + done.stderr
+    matched, total = re.search(r'(\d+)/(\d+) keys', log).groups()
+    assert matched == total != '0'
+    logged = float(re.search(r'accuracy/top1: ([\d.]+)', log).group(1))
+
+    out = tmp_path / 'metrics.json'
+    done = call(sys.executable, 'tools/test.py', LINEAR, linear / 'epoch_1.pth', '--out', out,
+                '--work-dir', tmp_path / 'test', '--cfg-options', *linear_options(image_root))  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads(out.read_text())['accuracy/top1'] == pytest.approx(logged, abs=1e-3)
+
+
+def test_two_processes_by_dist_train(image_root, tmp_path):
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = str(free.getsockname()[1])
+    done = call('tools/dist_train.sh', CLSA, 2, '--work-dir', tmp_path,
+                '--auto-scale-lr', '--cfg-options', *pretraining_options(image_root, 1),
+                PORT=port, PYTHON=sys.executable)  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    log = done.stdout + done.stderr
+    assert '16 images per optimizer step = 8 per process x 2 process(es) x 1 accumulated' in log
+    assert 'Learning rate: 0.00375, scaled by auto_scale_lr from a batch of 256' in log
+    state = read_checkpoint(tmp_path / 'epoch_1.pth')['state_dict']
+    assert state['queue.num_enqueued'] == 48
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        ([CLSA, '--amp'], r'--amp: there is no GPU here.*leave it out'),
+        ([CLSA, '--backbone', 'x.pth'], r'--backbone: .*no PretrainedBackboneHook.*configs/benchmarks/'),
+    ],
+)
+def test_train_errors(arguments, message):
+    done = call(sys.executable, 'tools/train.py', *arguments, CUDA_VISIBLE_DEVICES='')
+    assert done.returncode == 1
+    assert re.search(message, done.stderr, re.S)
+
+
+def test_a_pretraining_config_cannot_be_tested():
+    done = call(sys.executable, 'tools/test.py', CLSA, 'x.pth')
+    assert done.returncode == 1
+    assert 'has no test set' in done.stderr and 'tools/knn.py' in done.stderr
+
+
+@pytest.mark.parametrize('script', ['dist_train.sh', 'dist_test.sh', 'slurm_train.sh'])
+def test_scripts_say_how_to_use_them(script):
+    done = call(f'tools/{script}')
+    assert done.returncode != 0
+    assert f'usage: tools/{script}' in done.stderr
+
+
+def test_slurm_asks_for_what_it_is_given(tmp_path):
+    """A stand-in srun prints its arguments."""
+    srun = tmp_path / 'srun'
+    srun.write_text('#!/bin/sh\necho "$@"\n')
+    srun.chmod(0o755)
+    done = call('tools/slurm_train.sh', 'gpu', 'job', CLSA, 'out', '--amp',
+                PATH=f'{tmp_path}:{os.environ["PATH"]}', GPUS='16', GPUS_PER_NODE='8',
+                CPUS_PER_TASK='5', SRUN_ARGS='--time=1 --exclusive')  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    words = done.stdout.split()
+    for expected in ('--job-name=job', '--gres=gpu:8', '--ntasks=16', '--ntasks-per-node=8',
+                     '--cpus-per-task=5', '--time=1', '--exclusive'):  # fmt: skip
+        assert expected in words
+    assert words[:2] == ['-p', 'gpu']
+    assert words[-6:] == [CLSA, '--work-dir', 'out', '--launcher', 'slurm', '--amp']

@@ -1,0 +1,192 @@
+"""Convert CIFAR-10 or CIFAR-100 to folders of PNG files: {train,test}/<class>/NNNNN.png.
+
+The source is the official python version, packed (cifar-10-python.tar.gz) or unpacked
+(cifar-10-batches-py/), or a tar archive of images (train/<class>/*.jpg, test/<class>/*.jpg).
+"""
+
+import argparse
+import io
+import pickle
+import re
+import sys
+import tarfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+Sample = tuple[str, str, Image.Image]  # split, class, picture
+IMAGE_MEMBER = re.compile(r'(?:.*/)?(train|test)/([\w-]+)/[^/]+\.(?:png|jpe?g)', re.IGNORECASE)
+
+
+class Layout(NamedTuple):
+    """Names inside an official release."""
+
+    batches: dict[str, str]  # file name: split
+    meta: str
+    label_names: bytes
+    labels: bytes
+
+
+CIFAR10 = Layout(
+    {**{f'data_batch_{i}': 'train' for i in range(1, 6)}, 'test_batch': 'test'},
+    'batches.meta',
+    b'label_names',
+    b'labels',
+)
+CIFAR100 = Layout({'train': 'train', 'test': 'test'}, 'meta', b'fine_label_names', b'fine_labels')
+
+
+class ArrayUnpickler(pickle.Unpickler):
+    """Unpickle plain containers and NumPy arrays only: any other pickle could run code."""
+
+    ALLOWED = {
+        ('numpy.core.multiarray', '_reconstruct'),
+        ('numpy._core.multiarray', '_reconstruct'),
+        ('numpy', 'ndarray'),
+        ('numpy', 'dtype'),
+        ('_codecs', 'encode'),
+    }
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Look up an allowed global."""
+        if (module, name) not in self.ALLOWED:
+            raise pickle.UnpicklingError(
+                f'refused to load {module}.{name}: a CIFAR batch holds NumPy arrays and plain '
+                'containers only. Download the file again from its official place.'
+            )
+        if name == '_reconstruct':  # its module has another name in each generation of NumPy
+            return np.ndarray((0,)).__reduce__()[0]
+        return super().find_class(module, name)
+
+
+def unpickle(data: bytes) -> dict[bytes, Any]:
+    """Load a batch, which Python 2 wrote, without running code from it."""
+    return ArrayUnpickler(io.BytesIO(data), encoding='bytes').load()
+
+
+def read_release(layout: Layout, names: Sequence[str], read: Callable[[str], bytes]) -> Iterator[Sample]:
+    """Read the official python version.
+
+    Args:
+        layout: CIFAR-10's or CIFAR-100's.
+        names: Base names of the files there are.
+        read: Reads a file by its base name.
+
+    Yields:
+        Split, class name and picture of each sample.
+
+    Raises:
+        FileNotFoundError: A batch is missing.
+    """
+    missing = [name for name in layout.batches if name not in names]
+    if missing:
+        raise FileNotFoundError(
+            f'The source has no {", ".join(missing)}: it is incomplete. Download it again.'
+        )
+    classes = [name.decode() for name in unpickle(read(layout.meta))[layout.label_names]]
+    for name, split in layout.batches.items():
+        batch = unpickle(read(name))
+        # rows of 3072 bytes: 1024 red, 1024 green, 1024 blue, each row by row
+        pictures = np.asarray(batch[b'data'], np.uint8).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+        for picture, label in zip(pictures, batch[layout.labels], strict=True):
+            yield split, classes[label], Image.fromarray(np.ascontiguousarray(picture))
+
+
+def read_images(archive: tarfile.TarFile) -> Iterator[Sample]:
+    """Read a tar archive of ``{train,test}/<class>/<name>.{jpg,png}``, in its own order."""
+    for member in archive.getmembers():  # any other order seeks back, slow in a packed archive
+        match = IMAGE_MEMBER.fullmatch(member.name)
+        if match and member.isfile():
+            with Image.open(archive.extractfile(member)) as image:
+                yield match[1].lower(), match[2], image.convert('RGB')
+
+
+def read_source(source: Path) -> Iterator[Sample]:
+    """Recognise the kind of source and read it."""
+    if source.is_dir():
+        names = [path.name for path in source.iterdir() if path.is_file()]
+        yield from read_release(_layout(names, source), names, lambda n: (source / n).read_bytes())
+        return
+    with tarfile.open(source) as archive:
+        files = [member for member in archive.getmembers() if member.isfile()]
+        if any(IMAGE_MEMBER.fullmatch(member.name) for member in files):
+            yield from read_images(archive)
+            return
+        by_name = {Path(member.name).name: member for member in files}
+        layout = _layout(list(by_name), source)
+        yield from read_release(layout, list(by_name), lambda name: archive.extractfile(by_name[name]).read())
+
+
+def _layout(names: Sequence[str], source: Path) -> Layout:
+    for layout in (CIFAR10, CIFAR100):
+        if layout.meta in names:
+            return layout
+    raise ValueError(
+        f'{source} holds neither {CIFAR10.meta} (CIFAR-10), nor {CIFAR100.meta} (CIFAR-100), nor '
+        'images in train/<class>/ and test/<class>/. Give cifar-10-python.tar.gz, the folder '
+        'cifar-10-batches-py unpacked from it, or an archive of images.'
+    )
+
+
+def convert(source: Path, target: Path) -> Counter[str]:
+    """Write all samples as PNG files.
+
+    Args:
+        source: Archive or folder, see the module.
+        target: Folder to make; may exist if empty.
+
+    Returns:
+        Number of pictures per split.
+
+    Raises:
+        FileExistsError: ``target`` is not empty.
+        FileNotFoundError: ``source`` or one of its batches is missing.
+        ValueError: ``source`` is of no known kind.
+    """
+    if not source.exists():
+        raise FileNotFoundError(f'{source.absolute()} does not exist.')
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise FileExistsError(f'{target.absolute()} is not empty: remove it or name another one.')
+    # Built beside the target, so that an interrupted run does not leave half a data set there.
+    partial = target.absolute().with_name(target.absolute().name + '.partial')
+    if partial.exists():
+        raise FileExistsError(f'{partial} is left from an interrupted run: remove it.')
+    per_class: Counter[tuple[str, str]] = Counter()
+    for split, name, picture in read_source(source):
+        folder = partial / split / name
+        folder.mkdir(parents=True, exist_ok=True)
+        picture.save(folder / f'{per_class[split, name]:05d}.png', compress_level=1)
+        per_class[split, name] += 1
+        if sum(per_class.values()) % 5000 == 0:
+            print(f'{sum(per_class.values())} pictures written', flush=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        target.rmdir()
+    partial.rename(target)
+    totals: Counter[str] = Counter()
+    for (split, _), count in per_class.items():
+        totals[split] += count
+    return totals
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('source', type=Path, help='archive or folder')
+    parser.add_argument('target', type=Path, nargs='?', default=Path('data/cifar10'))
+    args = parser.parse_args(arguments)
+    try:
+        totals = convert(args.source, args.target)
+    except (OSError, ValueError, tarfile.TarError, pickle.UnpicklingError) as error:
+        sys.exit(f'error: {error}')
+    print(f'{args.target}: ' + ', '.join(f'{n} {split}' for split, n in sorted(totals.items())))
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,79 @@
+"""Score a pretraining checkpoint by weighted kNN, on the data of its config's KNNHook.
+
+python tools/knn.py configs/cifar10/clsa_r18_1xb256_200e_cifar10.py work_dirs/.../epoch_200.pth
+python tools/knn.py configs/cifar10/clsa_r18_1xb256_200e_cifar10.py --random-init   # the floor
+"""
+
+import argparse
+import copy
+
+from mmengine.config import Config, DictAction
+from mmengine.device import get_device
+from mmengine.registry import HOOKS, MODELS, init_default_scope
+from mmengine.runner import set_random_seed
+from torch import nn
+
+import clsa_mm  # noqa: F401  registers everything
+from clsa_mm.checkpoint import load_backbone_weights
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('config', help='pretraining config with a KNNHook in `custom_hooks`')
+    parser.add_argument('checkpoint', nargs='?', help='checkpoint whose backbone is scored')
+    parser.add_argument(
+        '--random-init',
+        action='store_true',
+        help='score the random-initialised backbone instead: the floor',
+    )
+    parser.add_argument('--k', type=int, help="number of neighbours, instead of the config's")
+    parser.add_argument('--temperature', type=float, help="instead of the config's")
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='settings to override, key=value')
+    args = parser.parse_args()
+    if bool(args.checkpoint) == args.random_init:
+        parser.error('give either a checkpoint or --random-init')
+    return args
+
+
+def knn_settings(cfg: Config) -> dict:
+    """Find the KNNHook of a config."""
+    hooks = [hook for hook in cfg.get('custom_hooks') or () if hook['type'] == 'KNNHook']
+    if not hooks:
+        raise SystemExit(
+            f'{cfg.filename} has no KNNHook in `custom_hooks`, so there is no labelled data to '
+            'score on. Add one, e.g. as configs/cifar10/clsa_r18_1xb256_200e_cifar10.py does.'
+        )
+    return copy.deepcopy(hooks[0])
+
+
+def build_model(cfg: Config, checkpoint: str | None) -> nn.Module:
+    """Build the config's model with the checkpoint's backbone, or random-initialised."""
+    set_random_seed(cfg.get('randomness', {}).get('seed') or 0)
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    if checkpoint is None:
+        print('Backbone: RANDOM-INITIALISED, the floor that a pretrained backbone has to beat')
+    else:
+        print(f'Backbone: {load_backbone_weights(model.backbone, checkpoint)}')
+    return model.to(get_device())
+
+
+def main() -> None:
+    """Print one line with the accuracies."""
+    args = parse_args()
+    cfg = Config.fromfile(args.config)
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    init_default_scope(cfg.get('default_scope', 'mmpretrain'))
+    settings = knn_settings(cfg)
+    for name in ('k', 'temperature'):
+        if getattr(args, name) is not None:
+            settings[name] = getattr(args, name)
+    hook = HOOKS.build(settings)
+    scores = hook.score(build_model(cfg, args.checkpoint))
+    print(hook.describe(scores))
+
+
+if __name__ == '__main__':
+    main()

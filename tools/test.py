@@ -1,0 +1,51 @@
+"""Test a checkpoint with a config that has a test set: ``python tools/test.py CONFIG CHECKPOINT``."""
+
+import argparse
+import os
+import os.path as osp
+
+import mmengine
+from mmengine.config import Config, DictAction
+from mmengine.runner import Runner
+
+import clsa_mm  # noqa: F401  checks the stack and registers everything
+from clsa_mm.engine.machine import adapt_to_machine
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line (OpenMMLab's usual arguments)."""
+    parser = argparse.ArgumentParser(description='Test a checkpoint')
+    parser.add_argument('config', help='path of the config')
+    parser.add_argument('checkpoint', help='path of the checkpoint')
+    parser.add_argument('--work-dir', help='folder of logs')
+    parser.add_argument('--out', help='write the metrics to this .json, .yaml or .pkl file')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='override the config')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def main() -> None:
+    """Build the runner and test."""
+    args = parse_args()
+    cfg = Config.fromfile(args.config)
+    cfg.launcher = args.launcher
+    cfg.work_dir = args.work_dir or osp.join('work_dirs', osp.splitext(osp.basename(args.config))[0])
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    if cfg.get('test_dataloader') is None:
+        raise SystemExit(
+            f'{args.config} has no test set. Pretraining is evaluated with tools/knn.py or a config of '
+            'configs/benchmarks/.'
+        )
+    cfg.load_from = args.checkpoint
+    adapt_to_machine(cfg)
+    metrics = Runner.from_cfg(cfg).test()
+    if args.out:
+        mmengine.dump(metrics, args.out)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,107 @@
+"""Train any config: ``python tools/train.py CONFIG``; see ``--help`` and tools/dist_train.sh."""
+
+import argparse
+import os
+import os.path as osp
+
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.runner import Runner
+
+import clsa_mm  # noqa: F401  checks the stack and registers everything
+from clsa_mm.engine.machine import adapt_to_machine
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line (OpenMMLab's usual arguments)."""
+    parser = argparse.ArgumentParser(description='Pretrain or evaluate with a config')
+    parser.add_argument('config', help='path of the config')
+    parser.add_argument('--work-dir', help='folder of logs and checkpoints')
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        help='resume from this checkpoint, or without a path from the latest one in the work dir',
+    )
+    parser.add_argument(
+        '--backbone', help="checkpoint to take the backbone's weights from (linear evaluation)"
+    )
+    parser.add_argument(
+        '--amp',
+        nargs='?',
+        const='fp16',
+        choices=['fp16', 'bf16'],
+        help='mixed precision: fp16 with loss scaling (default), or bf16',
+    )
+    parser.add_argument('--compile', action='store_true', help='torch.compile the training step')
+    parser.add_argument('--channels-last', action='store_true', help='memory format of a CLSA model')
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help="scale the learning rate by (batch per step) / (the config's base_batch_size)",
+    )
+    parser.add_argument('--no-validate', action='store_true', help='skip validation in training')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='override the config: key=value, nested keys as a.b.c=value, lists as key="[a,b]"',
+    )
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """The config with the command line merged into it; ``--cfg-options`` has the last word."""
+    cfg = Config.fromfile(args.config)
+    cfg.launcher = args.launcher
+    cfg.work_dir = args.work_dir or cfg.get(
+        'work_dir', osp.join('work_dirs', osp.splitext(osp.basename(args.config))[0])
+    )
+    if args.resume:
+        cfg.resume = True
+        cfg.load_from = None if args.resume == 'auto' else args.resume
+    if args.amp:
+        if not torch.cuda.is_available():
+            raise SystemExit('--amp: there is no GPU here, and mixed precision needs one; leave it out')
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.dtype = dict(fp16='float16', bf16='bfloat16')[args.amp]
+        cfg.optim_wrapper.loss_scale = 'dynamic' if args.amp == 'fp16' else 1.0
+    if args.compile:
+        cfg.compile = True
+    if args.channels_last:
+        cfg.model.channels_last = True
+    if args.auto_scale_lr:
+        cfg.auto_scale_lr.enable = True
+    if args.no_validate:
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    if args.backbone:
+        set_backbone(cfg, args.backbone)
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    adapt_to_machine(cfg)
+    return cfg
+
+
+def set_backbone(cfg: Config, checkpoint: str) -> None:
+    """Point the config's PretrainedBackboneHook at a checkpoint."""
+    hooks = [hook for hook in cfg.get('custom_hooks', []) if hook.type == 'PretrainedBackboneHook']
+    if not hooks:
+        raise SystemExit(
+            f'--backbone: {cfg.filename} has no PretrainedBackboneHook in custom_hooks; use a config of '
+            'configs/benchmarks/, or --cfg-options load_from=CHECKPOINT to continue pretraining'
+        )
+    hooks[0].checkpoint = checkpoint
+
+
+def main() -> None:
+    """Build the runner and train."""
+    args = parse_args()
+    Runner.from_cfg(load_config(args)).train()
+
+
+if __name__ == '__main__':
+    main()
