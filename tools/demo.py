@@ -30,7 +30,8 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='CLSA on embedded pictures, end to end')
     parser.add_argument('--work-dir', default='work_dirs/demo', help='folder of all results')
     parser.add_argument('--data', default='data/embedded', help='folder of the embedded pictures')
-    parser.add_argument('--epochs', type=int, help="epochs of the pretraining, if not the config's")
+    parser.add_argument('--epochs', type=int, help="epochs of each training, if not the config's")
+    parser.add_argument('--images', type=int, default=2000, help='pictures to pretrain on')
     return parser.parse_args()
 
 
@@ -77,19 +78,35 @@ def progress(line: str) -> str | None:
     return None
 
 
-def knn(title: str, options: list[str], *arguments: str) -> float:
-    """Top-1 accuracy in percent that tools/knn.py prints."""
-    output = run(title, 'tools/knn.py', PRETRAIN, *arguments, '--cfg-options', *options)
-    return float(re.findall(r'top1: ([\d.]+)', output)[-1])
+def config_options(pictures: Path, epochs: int | None) -> dict[str, list[str]]:
+    """``--cfg-options`` of each command that say where the pictures are and how long to train."""
+    root = f'dataset.data_root={pictures}'
+    knn = [f'custom_hooks.0.{split}_dataloader.{root}' for split in ('train', 'test')]
+    names = ['train_cfg.max_epochs', 'param_scheduler.0.T_max', 'param_scheduler.0.end']
+    schedule = [] if epochs is None else [f'{name}={epochs}' for name in names]
+    return {
+        'pretrain': ['--cfg-options', f'train_dataloader.{root}/train', *knn, *schedule],
+        'knn': ['--cfg-options', *knn],
+        'linear': ['--cfg-options', *schedule]
+        + [f'{split}_dataloader.{root}' for split in ('train', 'val', 'test')],
+    }
 
 
-def linear(title: str, work_dir: Path, options: list[str], *arguments: str) -> float:
-    """Top-1 accuracy in percent of a linear classifier on the frozen backbone."""
-    output = run(
-        title, 'tools/train.py', LINEAR, '--work-dir', str(work_dir), *arguments,
-        '--cfg-options', *options,
-    )  # fmt: skip
-    return float(re.findall(r'accuracy/top1: ([\d.]+)', output)[-1])
+def evaluate(
+    backbone: str, work_dir: Path, options: dict[str, list[str]], checkpoint: str | None
+) -> list[float]:
+    """Top-1 accuracies in percent: weighted kNN, and a linear classifier on the frozen backbone."""
+    source = [checkpoint] if checkpoint else ['--random-init']
+    knn = run(f'kNN of the {backbone} backbone', 'tools/knn.py', PRETRAIN, *source, *options['knn'])
+    source = ['--backbone', checkpoint] if checkpoint else []
+    linear = run(
+        f'Linear classifier on the {backbone} backbone',
+        *('tools/train.py', LINEAR, '--work-dir', str(work_dir), *source, *options['linear']),
+    )
+    return [
+        float(re.findall(r'top1: ([\d.]+)', knn)[-1]),
+        float(re.findall(r'accuracy/top1: ([\d.]+)', linear)[-1]),
+    ]
 
 
 def draw_curves(pretraining: Path, out: Path) -> None:
@@ -120,52 +137,25 @@ def main() -> None:
     start = time.time()
     work_dir = Path(args.work_dir)
     work_dir.mkdir(parents=True, exist_ok=True)
-    pictures = Path(args.data) / 'imagenet'
+    options = config_options(Path(args.data) / 'imagenet', args.epochs)
 
     run(
-        'Pictures of the embedded world, in the layouts of ImageNet, VOC and COCO',
-        'tools/dataset_converters/make_embedded_data.py',
-        args.data,
+        'Pictures of the embedded world',
+        *('tools/dataset_converters/make_embedded_data.py', args.data, '--layouts', 'imagenet'),
+        *('--num-train', str(args.images)),
     )
-    data = [
-        f'train_dataloader.dataset.data_root={pictures}/train',
-        f'custom_hooks.0.train_dataloader.dataset.data_root={pictures}',
-        f'custom_hooks.0.test_dataloader.dataset.data_root={pictures}',
-    ]
-    labelled = [f'{split}_dataloader.dataset.data_root={pictures}' for split in ('train', 'val', 'test')]
-    run('A key, a weak and a strong view of some of them',
-        'tools/analysis_tools/browse_views.py', PRETRAIN, '--num', '6', '--out',
-        str(work_dir / 'views.png'), '--cfg-options', *data[:1])  # fmt: skip
-
-    before = [
-        knn('kNN of the random-initialised backbone', data, '--random-init'),
-        linear('Linear classifier on the random-initialised backbone', work_dir / 'linear_random', labelled),
-    ]
-    epochs = [] if args.epochs is None else [
-        f'train_cfg.max_epochs={args.epochs}',
-        f'param_scheduler.0.T_max={args.epochs}', f'param_scheduler.0.end={args.epochs}',
-    ]  # fmt: skip
+    run(
+        'A key, a weak and a strong view of some of them',
+        *('tools/analysis_tools/browse_views.py', PRETRAIN, '--num', '6'),
+        *('--out', str(work_dir / 'views.png'), *options['pretrain']),
+    )
+    before = evaluate('random-initialised', work_dir / 'linear_random', options, None)
     run(
         'Pretraining with CLSA, without labels',
-        'tools/train.py',
-        PRETRAIN,
-        '--work-dir',
-        str(work_dir / 'pretrain'),
-        '--cfg-options',
-        *data,
-        *epochs,
+        *('tools/train.py', PRETRAIN, '--work-dir', str(work_dir / 'pretrain'), *options['pretrain']),
     )
     checkpoint = (work_dir / 'pretrain' / 'last_checkpoint').read_text().strip()
-    after = [
-        knn('kNN of the pretrained backbone', data, checkpoint),
-        linear(
-            'Linear classifier on the pretrained backbone',
-            work_dir / 'linear_clsa',
-            labelled,
-            '--backbone',
-            checkpoint,
-        ),
-    ]
+    after = evaluate('pretrained', work_dir / 'linear_clsa', options, checkpoint)
     draw_curves(work_dir / 'pretrain', work_dir / 'curves.png')
 
     print('\nTop-1 accuracy on the embedded pictures, %')

@@ -1,0 +1,29 @@
+"""``make demo`` from end to end, on few pictures and for one epoch."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_demo(tmp_path):
+    command = [sys.executable, 'tools/demo.py', '--epochs', '1', '--images', '160']
+    command += ['--work-dir', tmp_path / 'work', '--data', tmp_path / 'data']
+    environment = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    for backbone in ('random-initialised', 'CLSA-pretrained'):
+        values = re.search(rf'^{backbone} +([\d.]+) +([\d.]+)$', done.stdout, re.M).groups()
+        assert all(0 <= float(value) <= 100 for value in values)
+    # The commands that it prints are those of the README, and progress is shown.
+    for expected in ('$ python tools/train.py configs/embedded/', '$ python tools/knn.py', 'Epoch(train)'):
+        assert expected in done.stdout
+    for picture in ('views.png', 'curves.png'):
+        image = cv2.imread(str(tmp_path / 'work' / picture))
+        assert image is not None and image.std() > 10
+    assert (tmp_path / 'work' / 'pretrain' / 'epoch_1.pth').exists()
