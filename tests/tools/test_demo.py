@@ -17,8 +17,10 @@ def test_demo(tmp_path):
     environment = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    for backbone in ('random-initialised', 'CLSA-pretrained'):
-        values = re.search(rf'^{backbone} +([\d.]+) +([\d.]+)$', done.stdout, re.M).groups()
+    table = (tmp_path / 'work' / 'results.md').read_text()
+    assert table in done.stdout
+    for backbone in ('random-initialised', 'clsa_r18_1xb64_24e_embedded'):
+        values = re.search(rf'^\| {backbone} \| ([\d.]+) \| ([\d.]+) \|$', table, re.M).groups()
         assert all(0 <= float(value) <= 100 for value in values)
     # The commands that it prints are those of the README, and progress is shown.
     for expected in ('$ python tools/train.py configs/embedded/', '$ python tools/knn.py', 'Epoch(train)'):
@@ -26,4 +28,4 @@ def test_demo(tmp_path):
     for picture in ('views.png', 'curves.png'):
         image = cv2.imread(str(tmp_path / 'work' / picture))
         assert image is not None and image.std() > 10
-    assert (tmp_path / 'work' / 'pretrain' / 'epoch_1.pth').exists()
+    assert (tmp_path / 'work' / 'seed_0' / 'clsa_r18_1xb64_24e_embedded' / 'epoch_1.pth').exists()

@@ -1,0 +1,156 @@
+"""Pretrain with one or more configs, evaluate each and the random-initialised floor, print one table.
+
+Runs the commands that a user would type and prints each of them. What is finished is not run again, what was
+interrupted goes on, so the same command can be repeated. Options in quotes go to ``--cfg-options``.
+
+    python tools/benchmarks/compare.py configs/cifar10/clsa_r18_1xb256_200e_cifar10.py \
+        configs/cifar10/mocov2_r18_1xb256_200e_cifar10.py \
+        --linear configs/benchmarks/classification/linear_r18_1xb256_100e_cifar10.py \
+        --work-dir work_dirs/cifar10 --seeds 0 1 2 --train-arguments='--amp bf16 --channels-last'
+"""
+
+import argparse
+import os
+import re
+import shlex
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+FLOOR = 'random-initialised'
+Scores = dict[str, list[tuple[float, float]]]  # name -> (kNN, linear) of each seed
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('configs', nargs='+', help='pretraining configs with a KNNHook')
+    parser.add_argument('--linear', required=True, help='config of the linear evaluation')
+    parser.add_argument('--work-dir', required=True, help='folder of all results')
+    parser.add_argument('--seeds', nargs='+', type=int, default=[0])
+    parser.add_argument('--train-arguments', default='', help='of tools/train.py, in pretraining')
+    parser.add_argument('--model-options', default='', help='key=value ..., for every command')
+    parser.add_argument('--train-options', default='', help='key=value ..., for pretraining')
+    parser.add_argument('--knn-options', default='', help='key=value ..., for pretraining and kNN')
+    parser.add_argument('--linear-options', default='', help='key=value ..., for the linear evaluation')
+    return parser.parse_args()
+
+
+def run(title: str, *command: str) -> str:
+    """Print and run a Python command of this repository, show its progress, return what it printed."""
+    shown_command = shlex.join(['python', *command])
+    print(f'\n== {title}\n$ {shown_command}', flush=True)
+    start = time.time()
+    process = subprocess.Popen(
+        [sys.executable, '-W', 'ignore', *command],
+        cwd=ROOT,
+        env={**os.environ, 'MPLBACKEND': 'Agg', 'PYTHONUNBUFFERED': '1'},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors='replace',
+    )
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if shown := progress(line):
+            print(f'   {shown}', flush=True)
+    if process.wait():
+        raise SystemExit(''.join(lines[-30:]) + f'\nfailed: {shown_command}')
+    print(f'   done in {time.time() - start:.0f} s', flush=True)
+    return ''.join(lines)
+
+
+def progress(line: str) -> str | None:
+    """The part of a line of a log that shows how things go, or None."""
+    patterns = (
+        r'Epoch\(train\).*',
+        r'Epoch\(val\).*accuracy.*',
+        r'kNN  .*',
+        r'Effective batch.*',
+        r'Learning rate:.*',
+        r'.*/\d+ images$',
+        r'Backbone:.*',
+        r'wrote .*',
+    )
+    for pattern in patterns:
+        if match := re.search(pattern, line):
+            text = re.sub(r'  (lr|time|data_time|memory|momentum): \S+', '', match.group())
+            return text.strip()[:150]
+    return None
+
+
+def options(*parts: str) -> list[str]:
+    """``--cfg-options`` with the words of all parts, or nothing."""
+    words = [word for part in parts for word in shlex.split(part)]
+    return ['--cfg-options', *words] if words else []
+
+
+def evaluate(
+    name: str, config: str, args: argparse.Namespace, work_dir: Path, seed: int, checkpoint: str | None
+) -> tuple[float, float]:
+    """Top-1 accuracies in percent: weighted kNN, and a linear classifier on the frozen backbone."""
+    seeded = f'randomness.seed={seed}'
+    knn = run(
+        f'kNN of {name}, seed {seed}',
+        *('tools/knn.py', config, *([checkpoint] if checkpoint else ['--random-init'])),
+        *options(args.model_options, args.knn_options, seeded),
+    )
+    linear = run(
+        f'Linear classifier on {name}, seed {seed}',
+        *('tools/train.py', args.linear, '--work-dir', str(work_dir)),
+        *(['--backbone', checkpoint] if checkpoint else []),
+        *options(args.model_options, args.linear_options, seeded),
+    )
+    accuracy = re.findall(r'accuracy/top1: ([\d.]+)', linear)[-1]
+    return float(re.findall(r'top1: ([\d.]+)', knn)[-1]), float(accuracy)
+
+
+def pretrain(config: str, args: argparse.Namespace, work_dir: Path, seed: int) -> str:
+    """Run a pretraining to its end and return the path of its last checkpoint."""
+    run(
+        f'Pretraining {Path(config).stem}, seed {seed}',
+        *('tools/train.py', config, '--work-dir', str(work_dir), '--resume'),
+        *shlex.split(args.train_arguments),
+        *options(args.model_options, args.train_options, args.knn_options, f'randomness.seed={seed}'),
+    )
+    return (work_dir / 'last_checkpoint').read_text().strip()
+
+
+def table(scores: Scores, columns: Sequence[str] = ('kNN', 'linear')) -> str:
+    """A Markdown table of top-1 accuracies: mean, and standard deviation where there are several seeds."""
+    rows = [f'| backbone | {" | ".join(columns)} |', '|---|' + '---|' * len(columns)]
+    for name, seeds in scores.items():
+        cells = []
+        for values in zip(*seeds, strict=True):
+            spread = f' ± {statistics.stdev(values):.2f}' if len(values) > 1 else ''
+            cells.append(f'{statistics.mean(values):.2f}{spread}')
+        rows.append(f'| {name} | {" | ".join(cells)} |')
+    return '\n'.join(rows)
+
+
+def main() -> None:
+    """Run everything and write the table to ``results.md`` in the work dir."""
+    args = parse_args()
+    os.chdir(ROOT)
+    work_dir = Path(args.work_dir)
+    scores: Scores = {}
+    for seed in args.seeds:
+        folder = work_dir / f'seed_{seed}'
+        floor = evaluate(FLOOR, args.configs[0], args, folder / 'linear_random', seed, None)
+        scores.setdefault(FLOOR, []).append(floor)
+        for config in args.configs:
+            name = Path(config).stem
+            checkpoint = pretrain(config, args, folder / name, seed)
+            score = evaluate(name, config, args, folder / f'linear_{name}', seed, checkpoint)
+            scores.setdefault(name, []).append(score)
+    (work_dir / 'results.md').write_text(table(scores) + '\n')
+    print(f'\nTop-1 accuracy, %, {len(args.seeds)} seed(s)\n{table(scores)}')
+
+
+if __name__ == '__main__':
+    main()
