@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
+from mmengine.runner import CheckpointLoader
 
 
 class CheckpointError(ValueError):
@@ -30,7 +31,7 @@ def read_checkpoint(path: str | Path) -> dict:
         FileNotFoundError: If there is no such file.
         CheckpointError: If the file is no checkpoint, or needs more than the above.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f'There is no checkpoint file {path}; check the path.')
     try:
@@ -52,6 +53,17 @@ def read_checkpoint(path: str | Path) -> dict:
     if not isinstance(checkpoint, Mapping):
         raise CheckpointError(f'{path} holds a {type(checkpoint).__name__}, not a dictionary with weights.')
     return checkpoint
+
+
+def register_safe_loader() -> None:
+    """Let mmengine's runner read local files (``resume``, ``load_from``) by :func:`read_checkpoint`.
+
+    mmengine's own loader falls back to unrestricted unpickling where the safe one refuses. The tensors
+    come to the CPU; the runner copies them to the model's device. Our command-line tools call this.
+    """
+    CheckpointLoader.register_scheme(
+        '', lambda filename, map_location=None: read_checkpoint(filename), force=True
+    )
 
 
 def _allowed_globals() -> list:

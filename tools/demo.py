@@ -83,7 +83,7 @@ def main() -> None:
     run(
         'Pictures of the embedded world',
         *('tools/dataset_converters/make_embedded_data.py', args.data, '--layouts', 'imagenet'),
-        *('--num-train', str(args.images)),
+        *('--num-train', str(args.images), '--overwrite'),
     )
     run(
         'A key, a weak and a strong view of some of them',

@@ -7,13 +7,14 @@ python tools/knn.py configs/cifar10/clsa_r18_1xb256_200e_cifar10.py --random-ini
 import argparse
 import copy
 
+import clsa_mm  # noqa: F401  # isort: skip  checks the stack before anything of it is imported
+
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from mmengine.registry import HOOKS, MODELS, init_default_scope
 from mmengine.runner import set_random_seed
 from torch import nn
 
-import clsa_mm  # noqa: F401  registers everything
 from clsa_mm.checkpoint import load_backbone_weights
 
 

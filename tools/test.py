@@ -4,12 +4,14 @@ import argparse
 import os
 import os.path as osp
 
+import clsa_mm  # noqa: F401  # isort: skip  checks the stack before anything of it is imported
+
 import mmengine
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
-import clsa_mm  # noqa: F401  checks the stack and registers everything
 from clsa_mm.engine.machine import adapt_to_machine
+from clsa_mm.safe_load import register_safe_loader
 
 
 def parse_args() -> argparse.Namespace:
@@ -42,6 +44,7 @@ def main() -> None:
         )
     cfg.load_from = args.checkpoint
     adapt_to_machine(cfg)
+    register_safe_loader()
     metrics = Runner.from_cfg(cfg).test()
     if args.out:
         mmengine.dump(metrics, args.out)

@@ -4,12 +4,20 @@ import argparse
 import os
 import os.path as osp
 
+import clsa_mm  # noqa: F401  # isort: skip  checks the stack before anything of it is imported
+
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
-import clsa_mm  # noqa: F401  checks the stack and registers everything
 from clsa_mm.engine.machine import adapt_to_machine
+from clsa_mm.safe_load import register_safe_loader
+
+# Top-level settings of a single value that the runner itself reads.
+RUNNER_SETTINGS = {
+    'compile', 'default_scope', 'experiment_name', 'find_unused_parameters', 'launcher', 'load_from',
+    'log_level', 'resume', 'sync_bn', 'work_dir',
+}  # fmt: skip
 
 
 def parse_args() -> argparse.Namespace:
@@ -38,7 +46,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',
-        help="scale the learning rate by (batch per step) / (the config's base_batch_size)",
+        help="scale the learning rate by (images per optimizer step) / (the config's base_batch_size)",
     )
     parser.add_argument('--no-validate', action='store_true', help='skip validation in training')
     parser.add_argument(
@@ -81,9 +89,25 @@ def load_config(args: argparse.Namespace) -> Config:
     if args.backbone:
         set_backbone(cfg, args.backbone)
     if args.cfg_options:
+        refuse_variables(cfg, args.cfg_options)
         cfg.merge_from_dict(args.cfg_options)
+    if cfg.get('auto_scale_lr', {}).get('enable', False):
+        # mmengine counts the images of an iteration; a step has those of all accumulated ones.
+        cfg.auto_scale_lr.base_batch_size /= cfg.optim_wrapper.get('accumulative_counts', 1)
     adapt_to_machine(cfg)
     return cfg
+
+
+def refuse_variables(cfg: Config, options: dict[str, object]) -> None:
+    """Stop at options that would change nothing: variables that the config has already used."""
+    for name in options:
+        if name not in RUNNER_SETTINGS and isinstance(cfg.get(name), (int, float, str)):
+            raise SystemExit(
+                f'--cfg-options {name}=...: `{name}` is a variable of the config, read when the file was; '
+                'changing it now would change nothing. Give the setting its full name, such as '
+                'train_cfg.max_epochs, train_dataloader.dataset.data_root, model.queue_len, '
+                'optim_wrapper.optimizer.lr, or change it in a config of your own.'
+            )
 
 
 def set_backbone(cfg: Config, checkpoint: str) -> None:
@@ -100,6 +124,7 @@ def set_backbone(cfg: Config, checkpoint: str) -> None:
 def main() -> None:
     """Build the runner and train."""
     args = parse_args()
+    register_safe_loader()
     Runner.from_cfg(load_config(args)).train()
 
 

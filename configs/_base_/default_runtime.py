@@ -28,4 +28,3 @@ log_level = 'INFO'
 log_processor = dict(window_size=10)
 load_from = None
 resume = False
-compile = False  # True, or the arguments of torch.compile

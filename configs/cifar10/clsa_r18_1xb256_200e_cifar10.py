@@ -1,8 +1,9 @@
 """CLSA-Single, ResNet-18 with the CIFAR stem, 200 epochs on CIFAR-10 (one GPU).
 
 The paper has no CIFAR recipe. What differs from ImageNet's and why: stem, crops and queue fit 32 pixels and
-50,000 images; no blur, as usual at 32 pixels; the strong view keeps the paper's share of the weak one's
-area; momentum 0.99 because the run is short (39,000 steps). Figures: docs/results.md.
+50,000 images; the strong view is 24 pixels of 0.1-0.6 of the area, as the paper's 96 of 224 would leave 14;
+no blur and a weight decay of 5e-4, as usual on CIFAR; momentum 0.99 and twice the learning rate because the
+run is short (39,000 steps). Figures: docs/results.md.
 
     python tools/dataset_converters/cifar10_to_folder.py cifar-10-python.tar.gz data/cifar10
     python tools/train.py configs/cifar10/clsa_r18_1xb256_200e_cifar10.py

@@ -41,8 +41,8 @@ class Projection(nn.Module):
         return (self.fc(features[0].mean(dim=(2, 3))),)
 
 
-def build(bank: str) -> CLSA:
-    torch.manual_seed(0)
+def build(bank: str, seed: int = 0) -> CLSA:
+    torch.manual_seed(seed)
     model = CLSA(
         Stem(),
         Projection(),
@@ -65,9 +65,8 @@ def train(rank: int, port: int, bank: str, folder: str) -> None:
     os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port), LOCAL_RANK=str(rank))
     torch.set_num_threads(1)
     torch.distributed.init_process_group('gloo', rank=rank, world_size=WORLD)
-    # A rank's own seed must not matter.
-    torch.manual_seed(rank)
-    model = build(bank)
+    # Each rank draws other weights and another queue; wrapping takes over those of rank 0.
+    model = build(bank, seed=rank)
     parallel = DistributedDataParallel(model, broadcast_buffers=False)
     optimizer = torch.optim.SGD((p for p in model.parameters() if p.requires_grad), lr=0.1)
     record = []

@@ -51,6 +51,14 @@ def test_survives_a_checkpoint():
     assert set(queue.state_dict()) == {'keys', 'num_enqueued'}
 
 
+def test_a_checkpoint_of_another_length_leaves_an_empty_queue():
+    queue, other = KeyQueue(length=8, feat_dim=3), KeyQueue(length=5, feat_dim=3)
+    queue.enqueue(torch.ones(8, 3))
+    with pytest.raises(RuntimeError, match='size mismatch for keys'):
+        other.load_state_dict(queue.state_dict(), strict=False)
+    assert (other.total, other.fill) == (0, 0)
+
+
 def test_half_precision_keys_are_kept_in_float32():
     queue = KeyQueue(length=4, feat_dim=2)
     queue.enqueue(torch.tensor([[0.1, 0.2]], dtype=torch.float16))

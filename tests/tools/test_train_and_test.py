@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from clsa_mm.checkpoint import read_checkpoint
 
@@ -86,11 +87,13 @@ def test_two_processes_by_dist_train(image_root, tmp_path):
         port = str(free.getsockname()[1])
     done = call('tools/dist_train.sh', CLSA, 2, '--work-dir', tmp_path,
                 '--auto-scale-lr', '--cfg-options', *pretraining_options(image_root, 1),
+                'optim_wrapper.accumulative_counts=3',
                 PORT=port, PYTHON=sys.executable)  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     log = done.stdout + done.stderr
-    assert '16 images per optimizer step = 8 per process x 2 process(es) x 1 accumulated' in log
-    assert 'Learning rate: 0.00375, scaled by auto_scale_lr from a batch of 256' in log
+    assert '48 images per optimizer step = 8 per process x 2 process(es) x 3 accumulated' in log
+    # 0.06 * 48 / 256
+    assert 'Learning rate: 0.01125, scaled by auto_scale_lr from the 0.06 of the config' in log
     state = read_checkpoint(tmp_path / 'epoch_1.pth')['state_dict']
     assert state['queue.num_enqueued'] == 48
 
@@ -99,6 +102,7 @@ def test_two_processes_by_dist_train(image_root, tmp_path):
     ('arguments', 'message'),
     [
         ([CLSA, '--amp'], r'--amp: there is no GPU here.*leave it out'),
+        ([CLSA, '--cfg-options', 'max_epochs=1'], r'`max_epochs` is a variable.*train_cfg.max_epochs'),
         ([CLSA, '--backbone', 'x.pth'], r'--backbone: .*no PretrainedBackboneHook.*configs/benchmarks/'),
     ],
 )
@@ -106,6 +110,35 @@ def test_train_errors(arguments, message):
     done = call(sys.executable, 'tools/train.py', *arguments, CUDA_VISIBLE_DEVICES='')
     assert done.returncode == 1
     assert re.search(message, done.stderr, re.S)
+
+
+class Payload:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize('tool', ['resume', 'load_from', 'backbone', 'test', 'knn'])
+def test_no_tool_runs_code_from_a_checkpoint(tool, image_root, tmp_path):
+    evil, mark = tmp_path / 'evil.pth', tmp_path / 'mark'
+    torch.save({'state_dict': {}, 'meta': Payload(mark)}, evil)
+    pretraining = ['--work-dir', tmp_path / 'work', '--cfg-options', *pretraining_options(image_root, 1)]
+    linear = ['--work-dir', tmp_path / 'work', '--cfg-options', *linear_options(image_root)]
+    arguments = {
+        'resume': ['train.py', CLSA, '--resume', evil, *pretraining],
+        'load_from': ['train.py', CLSA, *pretraining, f'load_from={evil}'],
+        'backbone': ['train.py', LINEAR, '--backbone', evil, *linear],
+        'test': ['test.py', LINEAR, evil, *linear],
+        'knn': ['knn.py', CLSA, evil],
+    }[tool]
+    done = call(sys.executable, f'tools/{arguments[0]}', *arguments[1:])
+    assert done.returncode != 0
+    assert 'could run code' in done.stderr
+    assert not mark.exists()
+    torch.load(evil, weights_only=False)  # the file is as evil as it looks
+    assert mark.exists()
 
 
 def test_a_pretraining_config_cannot_be_tested():

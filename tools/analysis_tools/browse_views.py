@@ -10,13 +10,14 @@ import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import clsa_mm  # noqa: F401  # isort: skip  checks the stack before anything of it is imported
+
 import numpy as np
 import torch
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.registry import DATASETS, TRANSFORMS, init_default_scope
 from PIL import Image, ImageDraw
 
-import clsa_mm  # noqa: F401  checks the stack and registers everything
 from clsa_mm.datasets import SeededIndex
 
 MARGIN = 8  # pixels between pictures

@@ -1,7 +1,7 @@
 """Pretrain with one or more configs, evaluate each and the random-initialised floor, print one table.
 
-Runs the commands that a user would type and prints each of them. What is finished is not run again, what was
-interrupted goes on, so the same command can be repeated. Options in quotes go to ``--cfg-options``.
+Runs the commands that a user would type and prints each of them. Repeated, it goes on with an interrupted
+pretraining, skips a finished one, and evaluates anew. Options in quotes go to ``--cfg-options``.
 
     python tools/benchmarks/compare.py configs/cifar10/clsa_r18_1xb256_200e_cifar10.py \
         configs/cifar10/mocov2_r18_1xb256_200e_cifar10.py \

@@ -14,6 +14,8 @@ import subprocess
 import sys
 import time
 
+import clsa_mm  # noqa: F401  # isort: skip  checks the stack before anything of it is imported
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor

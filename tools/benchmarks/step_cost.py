@@ -13,14 +13,14 @@ import statistics
 import time
 from pathlib import Path
 
+import clsa_mm  # noqa: F401  # isort: skip  checks the stack before anything of it is imported
+
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.optim import OptimWrapper
 from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor, nn
-
-import clsa_mm
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 

@@ -10,13 +10,22 @@ class TrainingSummaryHook(Hook):
     """Logs effective batch, learning rate, precision and views per step before the first iteration.
 
     The effective batch is images per process x processes x accumulated iterations. The learning rate is
-    the optimizer's own; nothing scales it but ``auto_scale_lr``, and the line says whether that is on.
+    the optimizer's own, and the line says what scaled it, if anything did.
+
+    Raises:
+        ValueError: Before training, if there are too few images for a single batch.
     """
 
     priority = 'LOW'
 
     def before_train(self, runner: Runner) -> None:
         """Log the summary on the main process."""
+        if not len(runner.train_dataloader):
+            raise ValueError(
+                f'{len(runner.train_dataloader.dataset)} images on {runner.world_size} process(es) do not '
+                f'fill a batch of {runner.train_dataloader.batch_size}, so there is nothing to train on: '
+                'lower train_dataloader.batch_size or give more images'
+            )
         for line in (_batch_line(runner), _learning_rate_line(runner), _speed_line(runner)):
             runner.logger.info(line)
 
@@ -33,15 +42,11 @@ def _batch_line(runner: Runner) -> str:
 
 
 def _learning_rate_line(runner: Runner) -> str:
-    rates = sorted(
-        {
-            group['initial_lr'] if 'initial_lr' in group else group['lr']
-            for group in runner.optim_wrapper.optimizer.param_groups
-        }
-    )
+    groups = runner.optim_wrapper.optimizer.param_groups
+    rates = sorted({group.get('initial_lr', group['lr']) for group in groups})
     scaling = runner.cfg.get('auto_scale_lr') or {}
     if scaling.get('enable', False):
-        note = f'scaled by auto_scale_lr from a batch of {scaling["base_batch_size"]}'
+        note = f'scaled by auto_scale_lr from the {runner.cfg.optim_wrapper.optimizer.lr:g} of the config'
     else:
         note = 'as in the config, not scaled'
         if 'base_batch_size' in scaling:

@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from mmengine.dist import broadcast
 from torch import Tensor, nn
 
 from clsa_mm.models.losses.precision import at_least_float32, full_precision
@@ -16,7 +17,8 @@ class KeyQueue(nn.Module):
     stay identical. Batches of any size fit: they wrap around, and of one larger than the queue the last
     ``length`` keys remain (the official code asserts that the batch divides the length).
 
-    Until it has been filled once, the queue holds random unit vectors, as in MoCo.
+    Until it has been filled once, the queue holds random unit vectors, as in MoCo; the same on every
+    rank, whatever the ranks' own seeds.
 
     Args:
         length: Number of keys K. Defaults to 65536.
@@ -33,7 +35,7 @@ class KeyQueue(nn.Module):
         super().__init__()
         if length < 1 or feat_dim < 1:
             raise ValueError(f'a queue needs length and feat_dim >= 1, got {length} and {feat_dim}')
-        self.register_buffer('keys', F.normalize(torch.randn(length, feat_dim), dim=1))
+        self.register_buffer('keys', _random_keys(length, feat_dim))
         self.register_buffer('num_enqueued', torch.zeros((), dtype=torch.int64))
         # Mirrors the buffer on the host, so that reading it does not wait for the GPU.
         self._total: int | None = 0
@@ -91,13 +93,24 @@ class KeyQueue(nn.Module):
                 "feat_dim equal to the neck's out_channels"
             )
 
-    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        super()._load_from_state_dict(*args, **kwargs)
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
+        keys = state_dict.get(f'{prefix}keys')
+        if keys is not None and keys.shape != self.keys.shape:
+            # Another length: the keys will not be taken over (torch says so), nor may their count.
+            state_dict[f'{prefix}num_enqueued'] = torch.zeros_like(self.num_enqueued)
+        super()._load_from_state_dict(state_dict, prefix, *args)
         self._total = None
 
     def extra_repr(self) -> str:
         """Length and dimension, for ``print(model)``."""
         return f'length={len(self)}, feat_dim={self.keys.shape[1]}'
+
+
+def _random_keys(length: int, feat_dim: int) -> Tensor:
+    seed = torch.randint(2**63 - 1, ())
+    broadcast(seed)
+    generator = torch.Generator().manual_seed(seed.item())
+    return F.normalize(torch.randn(length, feat_dim, generator=generator), dim=1)
 
 
 def bank_similarities(queries: Tensor, bank: Tensor) -> Tensor:
