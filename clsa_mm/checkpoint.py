@@ -24,7 +24,7 @@ StateDict = dict[str, Tensor]
 
 # Where the query backbone lies in the models of this package and of mmpretrain. `key_encoder.` and
 # the like start otherwise.
-_BACKBONE_PREFIXES = ('backbone.',)
+_BACKBONE_PREFIX = 'backbone.'
 # Wrappers' prefixes: DistributedDataParallel and torch.compile.
 _WRAPPER_PREFIX = re.compile(r'^(module\.|_orig_mod\.)+')
 # Only modules that are built from numbers alone: others can be told by a config to fetch weights.
@@ -32,6 +32,8 @@ _TRUSTED_MODULES = re.compile(
     r'(torch\.nn|mmcv\.cnn|mmengine\.model|clsa_mm)\.'
     r'|mmpretrain\.models\.(backbones\.(?!timm)|utils\.)'
 )
+# Of a backbone's config: where its weights came from, and what a linear evaluation froze.
+_TRAINING_ARGUMENTS = ('init_cfg', 'frozen_stages', 'norm_eval')
 _RESNET_DEPTHS = {
     ('basic', (2, 2, 2, 2)): 18,
     ('basic', (3, 4, 6, 3)): 34,
@@ -67,10 +69,12 @@ def backbone_state_dict(checkpoint: Mapping) -> StateDict:
         raise CheckpointError(
             f'The checkpoint holds no weights, only {_some(checkpoint)}: give a file with a `state_dict`.'
         )
-    for prefix in _BACKBONE_PREFIXES:
-        if any(key.startswith(prefix) for key in tensors):
-            return {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
-    return tensors
+    backbone = {
+        key.removeprefix(_BACKBONE_PREFIX): value
+        for key, value in tensors.items()
+        if key.startswith(_BACKBONE_PREFIX)
+    }
+    return backbone or tensors
 
 
 @dataclass(frozen=True)
@@ -132,8 +136,8 @@ def load_backbone(path: str | Path) -> nn.Module:
         path: Any checkpoint that :func:`backbone_state_dict` understands.
 
     Returns:
-        The backbone in eval mode on the CPU. mmpretrain's backbones return a tuple of feature maps
-        (N, D, h, w).
+        The backbone in eval mode on the CPU, with nothing frozen. mmpretrain's backbones return a tuple
+        of feature maps (N, D, h, w).
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -216,7 +220,7 @@ def _literal(node: ast.expr) -> object:
 
 
 def _checked_config(config: object) -> object:
-    """Copy a backbone config without `init_cfg`; refuse types outside the known layers."""
+    """Copy a backbone config less what belongs to a training; refuse types outside the known layers."""
     if isinstance(config, list | tuple):
         return type(config)(_checked_config(value) for value in config)
     if not isinstance(config, dict):
@@ -230,7 +234,7 @@ def _checked_config(config: object) -> object:
                 'layers that are built from a file. Build the backbone yourself and load the '
                 'weights with clsa_mm.checkpoint.load_backbone_weights.'
             )
-    return {key: _checked_config(value) for key, value in config.items() if key != 'init_cfg'}
+    return {key: _checked_config(value) for key, value in config.items() if key not in _TRAINING_ARGUMENTS}
 
 
 def _registered(name: str) -> type | None:

@@ -201,6 +201,8 @@ def test_load_backbone_builds_what_the_config_says(tmp_path: Path) -> None:
     """`strides` leave no trace in the weights: only the config tells them."""
     config = dict(type='ResNet_CIFAR', depth=18, base_channels=8, stem_channels=8)
     config |= dict(strides=(1, 1, 2, 2), norm_cfg=dict(type='BN', eps=0.1))
+    # What a linear evaluation froze there can be trained here.
+    config |= dict(frozen_stages=4, norm_eval=True)
     source = MODELS.build(dict(config, type='mmpretrain.ResNet_CIFAR'))
     text = f"base = 3\nmodel = dict(type='CLSA', backbone={config}, head=dict(type='DDMHead'))"
     state = {f'backbone.{key}': value for key, value in source.state_dict().items()}
@@ -209,6 +211,10 @@ def test_load_backbone_builds_what_the_config_says(tmp_path: Path) -> None:
     images = torch.rand(2, 3, 16, 16)
     source.eval()
     assert not backbone.training
+    assert all(parameter.requires_grad for parameter in backbone.parameters())
+    backbone.train()  # mmpretrain's do not return themselves
+    assert all(module.training for module in backbone.modules())
+    backbone.eval()
     assert torch.equal(backbone(images)[-1], source(images)[-1])
 
 

@@ -4,7 +4,14 @@ from clsa_mm.engine.hooks import (
     KNNHook,
     MomentumQueueHook,
     PretrainedBackboneHook,
+    SamplerSeedHook,
     TrainingSummaryHook,
 )
 
-__all__ = ['KNNHook', 'MomentumQueueHook', 'PretrainedBackboneHook', 'TrainingSummaryHook']
+__all__ = [
+    'KNNHook',
+    'MomentumQueueHook',
+    'PretrainedBackboneHook',
+    'SamplerSeedHook',
+    'TrainingSummaryHook',
+]

@@ -16,10 +16,10 @@ from PIL import Image
 
 from clsa_mm.datasets.embedded import (
     COCO_NAMES,
+    GENERATORS,
     KINDS,
     VOC_NAMES,
     EmbeddedDataError,
-    generate_all,
     generate_coco,
     generate_imagenet,
     generate_voc,
@@ -43,14 +43,13 @@ COCO_COUNTS = {'num_train': 24, 'num_val': 20}
 
 @pytest.fixture(scope='module')
 def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    return generate_all(
-        tmp_path_factory.mktemp('data'),
-        seed=3,
-        progress=False,
-        imagenet={'num_train': 40, 'num_val': 20, 'image_size': 48},
-        voc={**VOC_COUNTS, 'image_size': 128},
-        coco={**COCO_COUNTS, 'image_size': 128},
-    )
+    root = tmp_path_factory.mktemp('data')
+    options = {
+        'imagenet': {'num_train': 40, 'num_val': 20, 'image_size': 48},
+        'voc': {**VOC_COUNTS, 'image_size': 128},
+        'coco': {**COCO_COUNTS, 'image_size': 128},
+    }
+    return {name: GENERATORS[name](root, seed=3, progress=False, **options[name]) for name in options}
 
 
 def digest(folder: Path) -> dict[str, str]:
@@ -419,16 +418,19 @@ def test_coco_is_read_by_mmdet(data: dict[str, Path]) -> None:
 def test_same_seed_same_bytes_in_another_process(tmp_path: Path) -> None:
     code = (
         'import json, sys\n'
-        'from clsa_mm.datasets.embedded import generate_all\n'
-        'generate_all(sys.argv[1], progress=False, **json.loads(sys.argv[2]))\n'
+        'from clsa_mm.datasets.embedded import GENERATORS\n'
+        'for name, options in json.loads(sys.argv[2]).items():\n'
+        '    GENERATORS[name](sys.argv[1], seed=3, progress=False, **options)\n'
     )
     options = {
-        'seed': 3,
         'imagenet': {'num_train': 6, 'num_val': 2, 'image_size': 48},
         'voc': {'num_train': 3, 'num_val': 1, 'num_test': 1, 'image_size': 64},
         'coco': {'num_train': 3, 'num_val': 1, 'image_size': 64},
     }
-    folders = generate_all(tmp_path / 'here', progress=False, **options)
+    folders = {
+        name: GENERATORS[name](tmp_path / 'here', seed=3, progress=False, **sizes)
+        for name, sizes in options.items()
+    }
     environment = {**os.environ, 'PYTHONHASHSEED': '77', 'PYTHONPATH': str(REPOSITORY)}
     subprocess.run(
         [sys.executable, '-c', code, str(tmp_path / 'there'), json.dumps(options)],

@@ -3,6 +3,13 @@
 from .knn_hook import KNNHook
 from .momentum_queue_hook import MomentumQueueHook
 from .pretrained_backbone_hook import PretrainedBackboneHook
+from .sampler_seed_hook import SamplerSeedHook
 from .training_summary_hook import TrainingSummaryHook
 
-__all__ = ['KNNHook', 'MomentumQueueHook', 'PretrainedBackboneHook', 'TrainingSummaryHook']
+__all__ = [
+    'KNNHook',
+    'MomentumQueueHook',
+    'PretrainedBackboneHook',
+    'SamplerSeedHook',
+    'TrainingSummaryHook',
+]

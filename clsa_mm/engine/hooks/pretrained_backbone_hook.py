@@ -38,7 +38,10 @@ class PretrainedBackboneHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Load the weights: the runner has initialised the model and loaded or resumed by now."""
         if self._loaded_by_runner:
-            runner.logger.info('Backbone: weights of the checkpoint that the runner loaded or resumed.')
+            ignored = f'; {self.checkpoint} is not used' if self.checkpoint else ''
+            runner.logger.info(
+                f'Backbone: weights of the checkpoint that the runner loaded or resumed{ignored}.'
+            )
             return
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         if not hasattr(model, 'backbone'):

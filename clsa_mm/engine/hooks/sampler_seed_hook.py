@@ -1,0 +1,21 @@
+"""Keeps the samples of a resumed run those of its first start."""
+
+from mmengine.hooks import DistSamplerSeedHook
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+
+
+@HOOKS.register_module()
+class SamplerSeedHook(DistSamplerSeedHook):
+    """mmengine's ``DistSamplerSeedHook``, which sets the epoch, and the checkpoint's seed on a resume.
+
+    The runner builds the data loader with its own seed before it resumes and takes over the
+    checkpoint's, so without this the order and the views of the images would follow the new seed.
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        """Give the sampler the seed that the runner ended up with."""
+        sampler = runner.train_dataloader.sampler
+        if getattr(sampler, 'seed', runner.seed) != runner.seed:
+            runner.logger.info(f'Samples follow seed {runner.seed} of the resumed run.')
+            sampler.seed = runner.seed
