@@ -230,6 +230,10 @@ def test_training_without_the_hook_fails_and_names_it():
         model.loss(images(32, 32, 24))
     model.enqueue()
     model.loss(images(32, 32, 24))
+    model.enqueue()
+    for _ in range(2):  # measuring leaves nothing to enqueue
+        model.eval().loss(images(32, 32, 24))
+    model.train().loss(images(32, 32, 24))
     with pytest.raises(RuntimeError, match='call loss'):
         build().enqueue()
 

@@ -118,7 +118,8 @@ class CLSA(BaseSelfSupervisor):
         else:
             labels = torch.zeros(len(keys[own]), dtype=torch.int64, device=keys.device)
 
-        self._pending_keys = keys
+        if self.training:
+            self._pending_keys = keys
         self.statistics = _statistics(weak_queries[0], weak[0], labels)
         return self.head.loss(weak, strong, labels)
 
@@ -159,7 +160,7 @@ class CLSA(BaseSelfSupervisor):
         torch._foreach_add_(keys, queries, alpha=1 - momentum)
 
     def enqueue(self) -> None:
-        """Put the keys of the last :meth:`loss` into the queue."""
+        """Put the keys of the last :meth:`loss` in training mode into the queue."""
         if self._pending_keys is None:
             raise RuntimeError('no keys to enqueue: call loss() first, and enqueue() once after it')
         self.queue.enqueue(self._pending_keys)

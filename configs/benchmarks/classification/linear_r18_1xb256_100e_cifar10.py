@@ -1,7 +1,7 @@
 """Linear evaluation on CIFAR-10: a linear classifier on a frozen ResNet-18 with the CIFAR stem.
 
-The paper has no CIFAR recipe: its schedule is kept, the crop is CIFAR's usual one. Its learning rate of 10 fits
-ImageNet's smaller features; here 1 was best of 0.1, 1 and 10 in a short run (docs/results.md).
+The paper has no CIFAR recipe: its schedule is kept, the crop is CIFAR's usual one. Its learning rate of 10
+is too high here: of 0.1, 1 and 10, 1 was best in a short run (docs/results.md).
 
     python tools/train.py configs/benchmarks/classification/linear_r18_1xb256_100e_cifar10.py \
         --backbone work_dirs/clsa_r18_1xb256_200e_cifar10/epoch_200.pth
