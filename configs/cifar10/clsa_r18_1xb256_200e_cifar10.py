@@ -37,25 +37,7 @@ model = dict(
     data_preprocessor=dict(mean=[125.307, 122.961, 113.8575], std=[51.5865, 50.847, 51.255]),
 )
 
-augmentation = [
-    dict(type='NumpyToPIL', to_rgb=True),
-    dict(
-        type='RandomApply',
-        transforms=[
-            dict(
-                type='torchvision/ColorJitter',
-                brightness=0.4,
-                contrast=0.4,
-                saturation=0.4,
-                hue=0.1,
-            )
-        ],
-        prob=0.8,
-    ),
-    dict(type='torchvision/RandomGrayscale', p=0.2),
-    dict(type='PILToNumpy', to_bgr=True),
-    dict(type='RandomFlip', prob=0.5),
-]
+augmentation = [step for step in _base_.moco_v2_augmentation if step['type'] != 'GaussianBlur']
 weak_view = [
     dict(type='RandomResizedCrop', scale=32, crop_ratio_range=(0.2, 1.0), backend='pillow'),
     *augmentation,
