@@ -1,4 +1,4 @@
-"""One rank of a distributed kNN: python knn_rank.py RANK WORLD_SIZE STORE BANK TEST OUTPUT."""
+"""One rank of a distributed kNN: python knn_rank.py RANK WORLD_SIZE PORT BANK TEST OUTPUT."""
 
 import sys
 from pathlib import Path
@@ -13,16 +13,19 @@ from clsa_mm.engine import KNNHook
 from clsa_mm.evaluation import extract_features
 
 
-def main(rank: int, world_size: int, store: str, bank: Path, test: Path, output: str) -> None:
+def main(rank: int, world_size: int, port: int, bank: Path, test: Path, output: str) -> None:
     """Save the features, labels and scores that this rank sees."""
     init_default_scope('mmpretrain')
-    distributed.init_process_group('gloo', init_method=f'file://{store}', rank=rank, world_size=world_size)
+    distributed.init_process_group(
+        'gloo', init_method=f'tcp://127.0.0.1:{port}', rank=rank, world_size=world_size
+    )
     torch.manual_seed(0)
     model = torch.nn.parallel.DistributedDataParallel(TinyModel())
     hook = KNNHook(loader_config(bank), loader_config(test, batch_size=3), k=5)
     scores = hook.score(model)
     features, labels = extract_features(model, hook._loaders['test'])
     torch.save(dict(scores=scores, features=features, labels=labels), output)
+    distributed.barrier()  # neither leaves while the other still talks to it
     distributed.destroy_process_group()
 
 
@@ -30,7 +33,7 @@ if __name__ == '__main__':
     main(
         int(sys.argv[1]),
         int(sys.argv[2]),
-        sys.argv[3],
+        int(sys.argv[3]),
         Path(sys.argv[4]),
         Path(sys.argv[5]),
         sys.argv[6],

@@ -1,5 +1,6 @@
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -121,9 +122,12 @@ def test_two_ranks_see_each_image_once(folder: Path) -> None:
     """21 and 9 images on two ranks: both shards are padded by the sampler."""
     paths = os.pathsep.join([str(ROOT), str(ROOT / 'tests')])
     script = Path(__file__).parent / 'knn_rank.py'
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = str(free.getsockname()[1])
     ranks = [
         subprocess.Popen(
-            [sys.executable, script, str(rank), '2', folder / 'store', folder / 'train']
+            [sys.executable, script, str(rank), '2', port, folder / 'train']
             + [folder / 'test', folder / f'{rank}.pth'],
             env=dict(os.environ, PYTHONPATH=paths, OMP_NUM_THREADS='1', GLOO_SOCKET_IFNAME='lo'),
             stderr=subprocess.PIPE,

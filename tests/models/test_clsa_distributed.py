@@ -90,6 +90,7 @@ def train(rank: int, port: int, bank: str, folder: str) -> None:
         model.momentum_update()
     assert get_rank() == rank
     torch.save(dict(steps=record, after=model.state_dict()), Path(folder) / f'{rank}.pth')
+    torch.distributed.barrier()  # neither leaves while the other still talks to it
     torch.distributed.destroy_process_group()
 
 
@@ -170,6 +171,7 @@ def shuffle_worker(rank: int, port: int, folder: str) -> None:
         shuffled = shuffle.shuffle(mine)
         result.append((shuffled, shuffle.gather_unshuffled(shuffled)))
     torch.save(result, Path(folder) / f'{rank}.pth')
+    torch.distributed.barrier()  # neither leaves while the other still talks to it
     torch.distributed.destroy_process_group()
 
 
