@@ -7,7 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 VENV=${1:-.venv}
 PY=$VENV/bin/python
 LOCK=requirements/lock.txt
-EXTRAS=onedl,dev
+EXTRAS=all
 STAMP=$VENV/.clsa_mm_installed
 
 say() { echo "[install] $*"; }

@@ -37,13 +37,13 @@ REQUIREMENTS = read_requirements()
 
 
 def test_extras() -> None:
-    expected = {'', 'onedl', 'openmmlab', 'detection', 'mmselfsup', 'dev', 'all'}
+    expected = {'', 'onedl', 'openmmlab', 'detection', 'mmselfsup', 'docs', 'dev', 'all'}
     assert set(REQUIREMENTS) == expected
     (everything,) = REQUIREMENTS['all']
     assert everything.extras == expected - {'', 'openmmlab', 'all'}
 
 
-@pytest.mark.parametrize('extra', ['', 'onedl', 'detection', 'mmselfsup', 'dev'])
+@pytest.mark.parametrize('extra', ['', 'onedl', 'detection', 'mmselfsup', 'docs', 'dev'])
 def test_lock_pins_every_requirement_within_its_range(extra: str) -> None:
     assert REQUIREMENTS[extra]
     for requirement in REQUIREMENTS[extra]:
@@ -200,7 +200,7 @@ def test_second_run_installs_nothing_and_an_interrupted_one_leaves_no_stamp(
     assert not checkout.stamp.exists()
     code, first = install(0)
     assert code == 0
-    assert any(line.endswith(' --editable .[onedl,dev]') for line in first)
+    assert any(line.endswith(' --editable .[all]') for line in first)
     assert all('--constraint requirements/lock.txt' in line for line in first)
     assert checkout.stamp.exists()
     assert install(1) == (0, [])
