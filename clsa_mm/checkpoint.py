@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmengine.registry import MODELS, DefaultScope
-from torch import Tensor, nn
+from torch import nn
 
+from clsa_mm.converters.layouts import StateDict, resnet_depth, some, take_apart
 from clsa_mm.safe_load import CheckpointError, read_checkpoint
 
 __all__ = [
@@ -20,61 +21,40 @@ __all__ = [
     'read_checkpoint',
 ]
 
-StateDict = dict[str, Tensor]
-
-# Where the query backbone lies in the models of this package and of mmpretrain. `key_encoder.` and
-# the like start otherwise.
-_BACKBONE_PREFIX = 'backbone.'
-# Wrappers' prefixes: DistributedDataParallel and torch.compile.
-_WRAPPER_PREFIX = re.compile(r'^(module\.|_orig_mod\.)+')
+# BatchNorm's, without effect at its usual momentum; other libraries' files need not have it.
+_COUNTER = 'num_batches_tracked'
 # Only modules that are built from numbers alone: others can be told by a config to fetch weights.
 _TRUSTED_MODULES = re.compile(
     r'(torch\.nn|mmcv\.cnn|mmengine\.model|clsa_mm)\.'
     r'|mmpretrain\.models\.(backbones\.(?!timm)|utils\.)'
 )
-# Of a backbone's config: where its weights came from, and what a linear evaluation froze.
-_TRAINING_ARGUMENTS = ('init_cfg', 'frozen_stages', 'norm_eval')
-_RESNET_DEPTHS = {
-    ('basic', (2, 2, 2, 2)): 18,
-    ('basic', (3, 4, 6, 3)): 34,
-    ('bottleneck', (3, 4, 6, 3)): 50,
-    ('bottleneck', (3, 4, 23, 3)): 101,
-    ('bottleneck', (3, 8, 36, 3)): 152,
-}
+# Of a backbone's config: where its weights came from, what a linear evaluation froze, and the library
+# that it was written for.
+_TRAINING_ARGUMENTS = ('init_cfg', 'frozen_stages', 'norm_eval', '_scope_')
 
 
 def backbone_state_dict(checkpoint: Mapping) -> StateDict:
     """Take the (query) backbone's weights out of a checkpoint.
 
     Understands training checkpoints of this package and of mmpretrain (self-supervised models and
-    ``ImageClassifier``), bare backbone state dicts (torchvision's names equal mmpretrain's), each
-    with or without a ``state_dict`` level and the ``module.`` of DistributedDataParallel.
+    ``ImageClassifier``), the authors' and MoCo's ``.pth.tar``, bare backbones (torchvision's and timm's
+    names equal mmpretrain's), detectron2's ``.pkl``, all that tools/model_converters/convert.py writes,
+    each with or without a ``state_dict`` level and the ``module.`` of DistributedDataParallel.
 
     Args:
         checkpoint: What :func:`read_checkpoint` returned.
 
     Returns:
-        The weights under the names that the backbone module gives them.
+        The weights under the names that the backbone module gives them; no projection, no classifier.
 
     Raises:
-        CheckpointError: If no weights are in it.
+        CheckpointError: If no weights of a backbone are in it.
     """
-    state = checkpoint.get('state_dict', checkpoint)
-    tensors = {
-        _WRAPPER_PREFIX.sub('', str(key)): value
-        for key, value in (state.items() if isinstance(state, Mapping) else ())
-        if isinstance(value, Tensor)
-    }
-    if not tensors:
-        raise CheckpointError(
-            f'The checkpoint holds no weights, only {_some(checkpoint)}: give a file with a `state_dict`.'
-        )
-    backbone = {
-        key.removeprefix(_BACKBONE_PREFIX): value
-        for key, value in tensors.items()
-        if key.startswith(_BACKBONE_PREFIX)
-    }
-    return backbone or tensors
+    parts = take_apart(checkpoint)
+    if 'backbone' not in parts:
+        names = [name for weights in parts.values() for name in weights]
+        raise CheckpointError(f'The checkpoint holds no backbone, only {some(names)}: give a file with one.')
+    return parts['backbone']
 
 
 @dataclass(frozen=True)
@@ -105,7 +85,7 @@ class LoadReport:
         text = f'loaded {len(self.matched)}/{total} keys from {self.source}'
         for name in ('missing', 'mismatched', 'unused'):
             if keys := getattr(self, name):
-                text += f'; {len(keys)} {name}: {_some(keys)}'
+                text += f'; {len(keys)} {name}: {some(keys)}'
         return text
 
 
@@ -151,7 +131,7 @@ def load_backbone(path: str | Path) -> nn.Module:
     config = _backbone_config(text) if isinstance(text, str) else None
     if config is None:
         config = _infer_resnet(state)
-    config = _checked_config(config)
+    config = _from_mmselfsup(_checked_config(config))
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         backbone = MODELS.build(config)
     report = _load(backbone, state, str(path))
@@ -166,27 +146,23 @@ def _load(module: nn.Module, state: StateDict, source: str) -> LoadReport:
     fitting = {}
     for key, value in module.state_dict().items():
         if key not in state:
-            report.missing.append(key)
+            if not key.endswith(_COUNTER):
+                report.missing.append(key)
         elif state[key].shape != value.shape:
             shapes = f'{tuple(state[key].shape)} in the file, {tuple(value.shape)} in the module'
             report.mismatched.append(f'{key} ({shapes})')
         else:
             fitting[key] = state[key]
-    if all(key.endswith('num_batches_tracked') for key in fitting):
-        shapes = f' Shapes differ: {_some(report.mismatched)}.' if report.mismatched else ''
+    if all(key.endswith(_COUNTER) for key in fitting):
+        shapes = f' Shapes differ: {some(report.mismatched)}.' if report.mismatched else ''
         raise CheckpointError(
             f'Not one weight of {source} fits the {type(module).__name__}: it has '
-            f'{_some(module.state_dict())}, the file has {_some(state)}.{shapes} Give a checkpoint '
+            f'{some(module.state_dict())}, the file has {some(state)}.{shapes} Give a checkpoint '
             'of the same architecture.'
         )
     module.load_state_dict(fitting, strict=False)
     report.matched.extend(fitting)
     return report
-
-
-def _some(keys: Mapping | list[str], limit: int = 4) -> str:
-    names = [str(key) for key in keys]
-    return ', '.join(names[:limit]) + (', ...' if len(names) > limit else '')
 
 
 def _backbone_config(text: str) -> dict | None:
@@ -237,6 +213,14 @@ def _checked_config(config: object) -> object:
     return {key: _checked_config(value) for key, value in config.items() if key not in _TRAINING_ARGUMENTS}
 
 
+def _from_mmselfsup(config: dict) -> dict:
+    """Count stages as mmpretrain does: mmselfsup calls the stem 0, and so the last stage 4."""
+    indices = config.get('out_indices')
+    if config.get('type') == 'ResNet' and isinstance(indices, list | tuple) and 4 in indices:
+        return config | dict(out_indices=tuple(index - 1 for index in indices))
+    return config
+
+
 def _registered(name: str) -> type | None:
     """The class registered under a name. `Registry.get` would import what it does not know."""
     with MODELS.switch_scope_and_registry('mmpretrain') as registry:
@@ -246,19 +230,13 @@ def _registered(name: str) -> type | None:
 
 def _infer_resnet(state: StateDict) -> dict:
     """A ResNet's config from its weights."""
-    stem = state.get('conv1.weight')
-    kind = 'bottleneck' if 'layer1.0.conv3.weight' in state else 'basic'
-    blocks = tuple(
-        len({key.split('.')[1] for key in state if key.startswith(f'layer{stage}.')})
-        for stage in (1, 2, 3, 4)
-    )
-    depth = _RESNET_DEPTHS.get((kind, blocks))
-    if stem is None or depth is None or stem.dim() != 4:
+    depth = resnet_depth(state)
+    if depth is None:
         raise CheckpointError(
             'The checkpoint has no config and its weights are not those of a ResNet '
-            f'({_some(state)}). Build the backbone yourself and load the weights with '
+            f'({some(state)}). Build the backbone yourself and load the weights with '
             'clsa_mm.checkpoint.load_backbone_weights.'
         )
-    width, channels, kernel = stem.shape[:3]
+    width, channels, kernel = state['conv1.weight'].shape[:3]
     name = 'ResNet' if kernel == 7 else 'ResNet_CIFAR'
     return dict(type=name, depth=depth, in_channels=channels, stem_channels=width, base_channels=width)

@@ -1,14 +1,30 @@
-"""Reading a checkpoint file without running code that it holds."""
+"""Reading a checkpoint file without running code that it holds.
 
+A command-line tool takes ``--trust-checkpoint`` by :func:`add_trust_argument`, and calls
+:func:`register_safe_loader` with its value before it reads anything.
+"""
+
+import argparse
+import hashlib
+import logging
+import os
 import pickle
 import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from mmengine.logging import HistoryBuffer
+from mmengine.logging import HistoryBuffer, print_log
 from mmengine.runner import CheckpointLoader
+
+from clsa_mm.safe_pickle import load_arrays
+
+# The convention of torch.hub and OpenMMLab: sha256 in the name. Eight digits can also be a date.
+_HASH_IN_NAME = re.compile(r'-(?!20\d{6}\.)([0-9a-f]{8,64})\.\w+$')
+_trusted = False
 
 
 class CheckpointError(ValueError):
@@ -19,33 +35,31 @@ def read_checkpoint(path: str | Path) -> dict:
     """Read a checkpoint file; nothing but tensors, numbers, texts, containers and mmengine's log.
 
     Unlike ``mmengine.runner.load_checkpoint``, this never falls back to unrestricted unpickling,
-    which runs whatever code the file holds.
+    which runs whatever code the file holds, unless :func:`trust_checkpoints` was called.
 
     Args:
-        path: A file that ``torch.save`` wrote: of mmengine, mmpretrain, torchvision, ...
+        path: A file that ``torch.save`` wrote (of mmengine, mmpretrain, torchvision, ...), or a
+            ``.pkl`` of numpy arrays (detectron2). If its name ends in the first digits of its sha256
+            (``name-1a2b3c4d.pth``), they are checked.
 
     Returns:
-        The saved dictionary, on the CPU.
+        The saved dictionary, on the CPU; numpy arrays of a ``.pkl`` as tensors.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        CheckpointError: If the file is no checkpoint, or needs more than the above.
+        CheckpointError: If the file is no checkpoint, is damaged, or needs more than the above.
     """
     path = Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f'There is no checkpoint file {path}; check the path.')
+    _check_hash(path)
     try:
-        with torch.serialization.safe_globals(_allowed_globals()):
-            checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+        checkpoint = _load(path, safely=True)
     except pickle.UnpicklingError as error:
         wanted = re.search(r'GLOBAL (\S+)|(\S+) of a refused object', str(error))
         if wanted is None:
-            raise CheckpointError(f'{path} is not a checkpoint that torch can read.') from error
-        raise CheckpointError(
-            f'{path} wants to load `{wanted[1] or wanted[2]}`, which is neither a tensor nor plain '
-            'data and could run code. If you trust the file, re-save its `state_dict` alone '
-            "(torch.save({'state_dict': ...}, new_path)) and use that."
-        ) from error
+            raise CheckpointError(f'{path} is not a checkpoint that torch can read: {error}') from error
+        checkpoint = _load_trusted(path, wanted[1] or wanted[2], error)
     except Exception as error:  # a damaged file can raise anything
         raise CheckpointError(
             f'{path} is not a checkpoint that torch can read, or it is damaged: {error}'
@@ -55,15 +69,105 @@ def read_checkpoint(path: str | Path) -> dict:
     return checkpoint
 
 
-def register_safe_loader() -> None:
-    """Let mmengine's runner read local files (``resume``, ``load_from``) by :func:`read_checkpoint`.
+def trust_checkpoints(trusted: bool = True) -> None:
+    """Let :func:`read_checkpoint` run the code of files that cannot be read without, in this process.
 
-    mmengine's own loader falls back to unrestricted unpickling where the safe one refuses. The tensors
-    come to the CPU; the runner copies them to the model's device. Our command-line tools call this.
+    Args:
+        trusted: False takes it back.
     """
-    CheckpointLoader.register_scheme(
-        '', lambda filename, map_location=None: read_checkpoint(filename), force=True
+    global _trusted
+    _trusted = trusted
+
+
+def add_trust_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--trust-checkpoint``; pass ``args.trust_checkpoint`` to :func:`register_safe_loader`."""
+    parser.add_argument(
+        '--trust-checkpoint',
+        action='store_true',
+        help='also read checkpoints that hold more than tensors and plain data: this runs code that is in '
+        'them, so give it only for files whose origin you trust',
     )
+
+
+def register_safe_loader(trusted: bool = False) -> None:
+    """Let no checkpoint run code in this process, whoever reads it. Our command-line tools call this.
+
+    mmengine's own loader falls back to unrestricted unpickling where the safe one refuses. Here its
+    runner reads local files (``resume``, ``load_from``, ``init_cfg``) by :func:`read_checkpoint`; the
+    tensors come to the CPU, from where the runner copies them to the model's device. Every other
+    ``torch.load``, such as that of mmengine's downloads, is held to tensors by torch's own switch.
+
+    Args:
+        trusted: Run the code after all: the value of ``--trust-checkpoint``.
+    """
+    trust_checkpoints(trusted)
+    CheckpointLoader.register_scheme('', load_from_local, force=True)
+    if not trusted:
+        os.environ.pop('TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD', None)
+        os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
+
+
+def load_from_local(filename: str, map_location: object = None) -> dict:
+    """:func:`read_checkpoint` as one of mmengine's loaders; its log says "local", the end of this name."""
+    return read_checkpoint(filename)
+
+
+def file_sha256(path: Path) -> str:
+    """The sha256 of a file, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open('rb') as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _load(path: Path, safely: bool) -> Any:
+    if path.suffix == '.pkl' and not zipfile.is_zipfile(path):
+        arrays = load_arrays(path) if safely else pickle.loads(path.read_bytes(), encoding='latin1')
+        return _as_tensors(arrays)
+    if not safely:
+        return torch.load(path, map_location='cpu', weights_only=False)
+    with torch.serialization.safe_globals(_allowed_globals()):
+        return torch.load(path, map_location='cpu', weights_only=True)
+
+
+def _load_trusted(path: Path, wanted: str, refusal: Exception) -> Any:
+    """Read a file that holds code, where the user said so."""
+    if not _trusted:
+        raise CheckpointError(
+            f'{path} wants to load `{wanted}`, which is neither a tensor nor plain data and could run code. '
+            'If you trust where the file comes from, give the tool --trust-checkpoint (in Python, call '
+            'clsa_mm.safe_load.trust_checkpoints()), or re-save its `state_dict` alone '
+            "(torch.save({'state_dict': ...}, new_path)) and use that."
+        ) from refusal
+    print_log(
+        f'TRUSTED CHECKPOINT: {path} wants to load `{wanted}`; reading it runs the code that it holds, '
+        'because --trust-checkpoint was given.',
+        logger='current',
+        level=logging.WARNING,
+    )
+    try:
+        return _load(path, safely=False)
+    except Exception as error:
+        raise CheckpointError(f'{path} cannot be read even as a trusted file: {error}') from error
+
+
+def _as_tensors(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return torch.from_numpy(np.array(value, value.dtype.newbyteorder('=')))
+    return {key: _as_tensors(entry) for key, entry in value.items()} if isinstance(value, dict) else value
+
+
+def _check_hash(path: Path) -> None:
+    expected = _HASH_IN_NAME.search(path.name)
+    if expected is None:
+        return
+    found = file_sha256(path)
+    if not found.startswith(expected[1]):
+        raise CheckpointError(
+            f'{path} is damaged or was changed: its sha256 starts with {found[:8]}, not with the '
+            f'{expected[1]} of its name. Download it again, or rename it if you changed it yourself.'
+        )
 
 
 def _allowed_globals() -> list:

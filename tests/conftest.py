@@ -1,6 +1,6 @@
 """Small pictures and small versions of the real configs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.runner import CheckpointLoader
 
 import clsa_mm  # noqa: F401  registers everything
+from clsa_mm.safe_load import trust_checkpoints
 
 ROOT = Path(__file__).parents[1]
 
@@ -17,6 +19,15 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture(scope='session', autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _loading_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A tool that a test runs in this process holds the whole process to safe loading, or to trust."""
+    monkeypatch.setenv('TORCH_FORCE_WEIGHTS_ONLY_LOAD', '0')
+    monkeypatch.setattr(CheckpointLoader, '_schemes', dict(CheckpointLoader._schemes))
+    yield
+    trust_checkpoints(False)
 
 
 @pytest.fixture(scope='session')

@@ -1,0 +1,93 @@
+"""A checkpoint to give away: weights, config and versions, with its hash in its name."""
+
+import os
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+
+from clsa_mm.converters.convert import write_checkpoint
+from clsa_mm.converters.layouts import some, take_apart, weights_of
+from clsa_mm.converters.targets import plain_meta
+from clsa_mm.safe_load import CheckpointError, file_sha256, read_checkpoint
+from clsa_mm.version import __version__
+
+# Import name of the package and the distributions that may bring it.
+_STACK = dict(mmengine=('onedl-mmengine', 'mmengine'), mmpretrain=('onedl-mmpretrain', 'mmpretrain'))
+
+
+def publish_checkpoint(
+    source: Path, destination: Path, backbone_only: bool = False, config: Path | None = None
+) -> tuple[Path, list[str]]:
+    """Write a checkpoint's weights, config and versions to ``<destination>-<hash>.pth``.
+
+    The hash is the first 8 hexadecimal digits of the file's sha256, as OpenMMLab and torch.hub have it:
+    mmengine, torch.hub and :func:`clsa_mm.load_backbone` can check the file against its name.
+
+    Args:
+        source: A training checkpoint.
+        destination: Path of the new file up to the hash; a ``.pth`` at its end is dropped.
+        backbone_only: Keep the backbone alone.
+        config: The config that belongs to it. Defaults to the one in ``source``, where mmengine put it.
+
+    Returns:
+        The path that was written, and the names of what ``source`` has more.
+
+    Raises:
+        FileNotFoundError: If there is no ``source``.
+        FileExistsError: If the very file is there already.
+        CheckpointError: If it cannot be read, or no config is known.
+    """
+    checkpoint = read_checkpoint(source)
+    meta = plain_meta(checkpoint, 'cfg', 'epoch', 'iter', 'seed', 'experiment_name')
+    if config is not None:
+        meta['cfg'] = Config.fromfile(config).pretty_text
+    if 'cfg' not in meta:
+        raise CheckpointError(f'{source} holds no config; give the one it was trained with by --config.')
+    meta |= _versions()
+    if classes := _classes(checkpoint):
+        meta['dataset_meta'] = dict(classes=classes)
+    state, left_out = weights_of(checkpoint), []
+    if backbone_only:
+        parts = take_apart(checkpoint)
+        if 'backbone' not in parts:
+            raise CheckpointError(f'{source} holds no backbone, only {some(state)}.')
+        state = parts.pop('backbone')
+        left_out += parts
+    if 'state_dict' in checkpoint:
+        left_out += [str(name) for name in checkpoint if name not in ('meta', 'state_dict')]
+
+    stem = destination.name.removesuffix('.pth')
+    unfinished = destination.with_name(f'.{stem}.{os.getpid()}.pth')
+    try:
+        write_checkpoint(dict(meta=meta, state_dict=state), unfinished)
+        path = destination.with_name(f'{stem}-{file_sha256(unfinished)[:8]}.pth')
+        if path.exists():
+            raise FileExistsError(f'{path} exists, with the same content; nothing to do.')
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return path, left_out
+
+
+def _versions() -> dict[str, str]:
+    """Of the stack that publishes."""
+    versions = dict(clsa_mm_version=__version__, torch_version=torch.__version__)
+    for package, distributions in _STACK.items():
+        for name in distributions:
+            try:
+                versions[f'{package}_version'] = metadata.version(name)
+                break
+            except metadata.PackageNotFoundError:
+                continue
+    return {name: str(version) for name, version in versions.items()}
+
+
+def _classes(checkpoint: Mapping) -> list[str]:
+    """The class names that mmengine wrote of the training's data set."""
+    meta = checkpoint.get('meta')
+    data = meta.get('dataset_meta') if isinstance(meta, Mapping) else None
+    classes = data.get('classes') if isinstance(data, Mapping) else None
+    return [str(name) for name in classes or ()]
