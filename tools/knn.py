@@ -10,12 +10,10 @@ import copy
 import clsa_mm  # noqa: F401  # isort: skip  checks the stack before anything of it is imported
 
 from mmengine.config import Config, DictAction
-from mmengine.device import get_device
-from mmengine.registry import HOOKS, MODELS, init_default_scope
-from mmengine.runner import set_random_seed
-from torch import nn
+from mmengine.registry import HOOKS, init_default_scope
 
-from clsa_mm.checkpoint import load_backbone_weights
+from clsa_mm.evaluation.frozen_model import build_frozen_model
+from clsa_mm.safe_load import add_trust_argument, register_safe_loader
 
 
 def parse_args() -> argparse.Namespace:
@@ -31,6 +29,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--k', type=int, help="number of neighbours, instead of the config's")
     parser.add_argument('--temperature', type=float, help="instead of the config's")
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='settings to override, key=value')
+    add_trust_argument(parser)
     args = parser.parse_args()
     if bool(args.checkpoint) == args.random_init:
         parser.error('give either a checkpoint or --random-init')
@@ -48,21 +47,10 @@ def knn_settings(cfg: Config) -> dict:
     return copy.deepcopy(hooks[0])
 
 
-def build_model(cfg: Config, checkpoint: str | None) -> nn.Module:
-    """Build the config's model with the checkpoint's backbone, or random-initialised."""
-    set_random_seed(cfg.get('randomness', {}).get('seed') or 0)
-    model = MODELS.build(cfg.model)
-    model.init_weights()
-    if checkpoint is None:
-        print('Backbone: RANDOM-INITIALISED, the floor that a pretrained backbone has to beat')
-    else:
-        print(f'Backbone: {load_backbone_weights(model.backbone, checkpoint)}')
-    return model.to(get_device())
-
-
 def main() -> None:
     """Print one line with the accuracies."""
     args = parse_args()
+    register_safe_loader(args.trust_checkpoint)
     cfg = Config.fromfile(args.config)
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
@@ -72,7 +60,7 @@ def main() -> None:
         if getattr(args, name) is not None:
             settings[name] = getattr(args, name)
     hook = HOOKS.build(settings)
-    scores = hook.score(build_model(cfg, args.checkpoint))
+    scores = hook.score(build_frozen_model(cfg, args.checkpoint))
     print(hook.describe(scores))
 
 

@@ -2,18 +2,21 @@
 
 import random
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from mmengine.dataset import DefaultSampler
-from mmengine.dist import all_gather, get_world_size
+from mmengine.dist import all_gather, all_gather_object, get_world_size
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
+
+from clsa_mm.evaluation.labels import labels_of
 
 _REPORT_SECONDS = 20.0
 
@@ -42,48 +45,94 @@ def global_average_pool(outputs: Tensor | tuple[Tensor, ...] | list[Tensor]) -> 
     return last.mean((2, 3)) if last.dim() == 4 else last
 
 
-@torch.no_grad()
 def extract_features(model: nn.Module, dataloader: DataLoader, name: str = 'images') -> tuple[Tensor, Tensor]:
-    """Run the backbone over a labelled data set and pool its last feature map.
-
-    The backbone works in eval mode and without gradients; afterwards every module's mode and the
-    states of all random number generators are as before, so that measuring during training does not
-    change the training. With several ranks each one works on a shard and receives the features of
-    the whole data set, in its order and every image once.
+    """Run the backbone over a data set with one label per image; everything in memory.
 
     Args:
-        model: A model with ``backbone`` and ``data_preprocessor``, bare or wrapped
-            (DistributedDataParallel). The preprocessor moves and normalises the images, as in
-            training.
-        dataloader: Batches of one view per image with labels. With several ranks its sampler has to
-            be ``DefaultSampler(round_up=True)``.
+        model: As of :func:`iter_features`.
+        dataloader: As of :func:`iter_features`.
         name: What the progress messages call the data.
 
     Returns:
         Features, float32, shape (n, D), and labels, int64, shape (n,), both on the CPU.
 
     Raises:
-        ValueError: If the data has no labels or several views, or the data loader leaves images
-            out.
+        ValueError: As :func:`iter_features`, or if an image has no label or several.
+    """
+    with closing(iter_features(model, dataloader, labels_of, name)) as batches:
+        features, labels = zip(*((batch.features, batch.labels) for batch in batches), strict=True)
+    return torch.cat(features), torch.cat(labels)
+
+
+class FeatureBatch(NamedTuple):
+    """The features of some images, in the data set's order.
+
+    Attributes:
+        features: float32, shape (n, D), on the CPU.
+        labels: What the label function made of the samples, shape (n, ...), on the CPU; or None.
+        paths: The images' files, if asked for; None where a sample does not name its own.
+    """
+
+    features: Tensor
+    labels: Tensor | None
+    paths: list[str | None] | None
+
+
+@torch.no_grad()
+def iter_features(
+    model: nn.Module,
+    dataloader: DataLoader,
+    read_labels: Callable[[Sequence[DataSample]], Tensor] | None,
+    name: str = 'images',
+    with_paths: bool = False,
+) -> Generator[FeatureBatch, None, None]:
+    """Run the backbone over a data set, batch by batch, and pool its last feature map.
+
+    The backbone works in eval mode and without gradients; afterwards every module's mode and the
+    states of all random number generators are as before, so that measuring during training does not
+    change the training. With several ranks each one works on a shard and receives the features of
+    the whole data set, in its order and every image once. Close it (``contextlib.closing``) if you
+    stop early.
+
+    Args:
+        model: A model with ``backbone`` and ``data_preprocessor``, bare or wrapped
+            (DistributedDataParallel). The preprocessor moves and normalises the images, as in
+            training.
+        dataloader: Batches of one view per image. With several ranks its sampler has to be
+            ``DefaultSampler(round_up=True)``.
+        read_labels: Turns the samples of a batch into labels, (N, ...), such as
+            :func:`clsa_mm.evaluation.labels.labels_of`; None leaves labels out.
+        name: What the progress messages call the data.
+        with_paths: Also say which files the images are of.
+
+    Yields:
+        The images in the data set's order.
+
+    Raises:
+        ValueError: If the data has several views, or the data loader leaves images out.
     """
     if is_model_wrapper(model):
         model = model.module
     _check_sampler(dataloader)
-    features, labels = [], []
+    seen, total = 0, len(dataloader.dataset)
     with _evaluating(model), preserved_random_states():
         progress = _Progress(name, len(dataloader))
         for batch in dataloader:
+            samples = batch.get('data_samples')
             images = model.data_preprocessor(_one_view(batch), False)['inputs']
-            features.append(_interleave(global_average_pool(model.backbone(images))))
-            labels.append(_interleave(labels_of(batch.get('data_samples')).to(images.device)))
+            features = _interleave(global_average_pool(model.backbone(images)))
+            labels = _interleave(read_labels(samples).to(images.device)) if read_labels else None
+            paths = _interleave_paths(samples or [None] * len(images)) if with_paths else None
+            wanted = total - seen  # the sampler repeats some images, so that all ranks have as many
+            seen += len(features)
+            parts = (features, labels, paths)
+            yield FeatureBatch(*(part if part is None else part[:wanted] for part in parts))
             progress.step()
-    total = len(dataloader.dataset)
-    if not labels or sum(map(len, labels)) < total:
+    if seen < total or not seen:
         raise ValueError(
-            f'The data loader gave {sum(map(len, labels))} of {total} images: set '
+            f'The data loader gave {seen} of {total} images: set '
             "`drop_last=False` and use `sampler=dict(type='DefaultSampler', shuffle=False)`."
         )
-    return torch.cat(features)[:total], torch.cat(labels)[:total]
 
 
 def _check_sampler(dataloader: DataLoader) -> None:
@@ -101,6 +150,12 @@ def _interleave(shard: Tensor) -> Tensor:
     return torch.stack(all_gather(shard.contiguous()), 1).flatten(0, 1).cpu()
 
 
+def _interleave_paths(samples: Sequence[DataSample | None]) -> list[str | None]:
+    """Join the names of the ranks' images as :func:`_interleave` joins tensors."""
+    shards = all_gather_object([getattr(sample, 'img_path', None) for sample in samples])
+    return [path for paths in zip(*shards, strict=True) for path in paths]
+
+
 def _one_view(batch: dict) -> dict:
     """The batch with its images as one (N, C, H, W) tensor, whichever collate function made it."""
     images = batch['inputs']
@@ -116,29 +171,6 @@ def _one_view(batch: dict) -> dict:
             )
         images = torch.stack(list(images))
     return dict(inputs=images, data_samples=batch.get('data_samples'))
-
-
-def labels_of(samples: Sequence[DataSample | None] | None) -> Tensor:
-    """Read the class labels of a batch.
-
-    Args:
-        samples: What ``PackInputs`` made, one per image.
-
-    Returns:
-        int64, shape (N,).
-
-    Raises:
-        ValueError: If an image has no label or several.
-    """
-    labels = [sample.gt_label for sample in samples or () if sample and 'gt_label' in sample]
-    if not samples or len(labels) < len(samples) or any(x.numel() != 1 for x in labels):
-        raise ValueError(
-            'kNN needs one class label per image, and this data set gives none (or several): use '
-            "a labelled one, e.g. `dict(type='CustomDataset', data_prefix=...)` with one "
-            'sub-folder per class and `PackInputs` at the end of its pipeline, or remove the '
-            'KNNHook from `custom_hooks`.'
-        )
-    return torch.stack([label.reshape(()) for label in labels]).long()
 
 
 @contextmanager

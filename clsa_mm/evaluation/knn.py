@@ -1,7 +1,6 @@
 """Weighted k-nearest-neighbour classification of frozen features.
 
-Source: Wu et al., "Unsupervised Feature Learning via Non-Parametric Instance Discrimination", CVPR
-    2018
+Source: Wu et al., "Unsupervised Feature Learning via Non-Parametric Instance Discrimination", CVPR 2018
 (arXiv 1805.01978), section 3.4: each of the k nearest bank images votes for its class with weight
 exp(cosine / temperature).
 """

@@ -10,7 +10,8 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner
 
 CONFIGS = Path(__file__).parents[2] / 'configs' / 'benchmarks' / 'classification'
-NAMES = sorted(path.stem for path in CONFIGS.glob('linear_*.py'))
+# One label per image; the multi-label one of VOC07 has its own tests.
+NAMES = sorted(path.stem for path in CONFIGS.glob('linear_*.py') if 'voc07' not in path.stem)
 
 
 class ModeSpy(Hook):
@@ -87,6 +88,7 @@ def test_only_the_classifier_learns(name: str, image_root: Path, tmp_path: Path)
     ('name', 'pretraining'),
     [
         ('linear_r50_8xb32_100e_imagenet', 'clsa_r50_8xb32_200e'),
+        ('linear_r50_1xb256_100e_voc07', 'clsa_r50_8xb32_200e'),
         ('linear_r18_1xb256_100e_cifar10', 'cifar10/clsa_r18_1xb256_200e_cifar10'),
         ('linear_r18_1xb64_15e_embedded', 'embedded/clsa_r18_1xb64_24e_embedded'),
     ],

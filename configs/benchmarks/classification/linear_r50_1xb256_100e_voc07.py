@@ -1,0 +1,68 @@
+"""VOC07 classification: a linear classifier on a frozen ResNet-50, trainval to test, multi-label.
+
+The paper (arXiv 2104.07713): SGD, learning rate 0.05, momentum 0.9, no weight decay, 100 epochs, batch
+256, no schedule; 93.6 for CLSA. That figure is the official code's per-image average precision
+(``voc07/per_image_ap``), not VOC's mAP (``voc07/mAP_11point``): docs/classification.md.
+Augmentation, loss and initialisation are the official ``VOC_CLF/``'s; the backbone is frozen entirely,
+batch norm's statistics included, and the test takes the centre crop.
+
+    python tools/train.py configs/benchmarks/classification/linear_r50_1xb256_100e_voc07.py \
+        --backbone work_dirs/clsa_r50_8xb32_200e/epoch_200.pth
+"""
+
+_base_ = ['../../_base_/default_runtime.py', '../../_base_/linear.py']
+
+data_root = 'data/VOCdevkit/VOC2007'
+batch_size = 256
+max_epochs = 100
+
+model = dict(
+    head=dict(
+        _delete_=True,
+        type='MultiLabelLinearClsHead',
+        num_classes=20,
+        in_channels=2048,
+        # The head averages over images; the official loss, which the learning rate belongs to, is their sum.
+        loss=dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=float(batch_size)),
+    ),
+    data_preprocessor=dict(num_classes=20),
+)
+
+pack = dict(type='PackInputs', meta_keys=('img_path', 'gt_label_difficult'))
+train_pipeline = [
+    dict(type='LoadImage'),
+    dict(type='Resize', scale=(300, 300), backend='pillow'),  # the whole image, distorted to a square
+    dict(type='NumpyToPIL', to_rgb=True),
+    dict(
+        type='RandomChoice',
+        transforms=[
+            [dict(type='torchvision/ColorJitter', brightness=(0.8, 1.2))],
+            [dict(type='torchvision/RandomGrayscale', p=0.25)],
+        ],
+    ),
+    dict(type='torchvision/RandomHorizontalFlip', p=0.25),
+    dict(type='torchvision/RandomRotation', degrees=25),
+    dict(type='PILToNumpy', to_bgr=True),
+    pack,
+]
+test_pipeline = [
+    dict(type='LoadImage'),
+    dict(type='ResizeEdge', scale=330, edge='short', backend='pillow'),
+    dict(type='CenterCrop', crop_size=300),
+    pack,
+]
+train_dataloader = dict(
+    batch_size=batch_size,
+    dataset=dict(_delete_=True, type='VOC', data_root=data_root, split='trainval', pipeline=train_pipeline),
+)
+val_dataloader = dict(
+    batch_size=batch_size,
+    dataset=dict(_delete_=True, type='VOC', data_root=data_root, split='test', pipeline=test_pipeline),
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(_delete_=True, type='VOC07Metric', classwise=False)
+test_evaluator = dict(_delete_=True, type='VOC07Metric')
+
+optim_wrapper = dict(optimizer=dict(lr=0.05))
+param_scheduler = []
+train_cfg = dict(max_epochs=max_epochs, val_interval=10)
