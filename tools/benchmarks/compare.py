@@ -67,8 +67,8 @@ def run(title: str, *command: str) -> str:
 def progress(line: str) -> str | None:
     """The part of a line of a log that shows how things go, or None."""
     patterns = (
-        r'Epoch\(train\).*',
-        r'Epoch\(val\).*accuracy.*',
+        r'(?:Epoch|Iter)\(train\).*',
+        r'(?:Epoch|Iter)\(val\).*(?:accuracy|mAP).*',
         r'kNN  .*',
         r'Effective batch.*',
         r'Learning rate:.*',

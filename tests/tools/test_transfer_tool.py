@@ -1,0 +1,125 @@
+"""The tool of the transfer suite on small data sets; tools/train.py runs for real."""
+
+import importlib
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+from mmengine.registry import MODELS
+from published_data import cub200, pets
+
+FOLDER = Path(__file__).parents[2] / 'tools/benchmarks'
+OPTIONS = (
+    'model.backbone.base_channels=8 model.backbone.stem_channels=8 model.head.in_channels=256 '
+    'train_dataloader.batch_size=2 val_dataloader.batch_size=2 '
+    'train_dataloader.num_workers=0 val_dataloader.num_workers=0 '
+    'train_dataloader.persistent_workers=False val_dataloader.persistent_workers=False'
+)
+
+
+@pytest.fixture
+def tool(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The module, imported as in a run: with its own folder in front."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    monkeypatch.chdir(FOLDER)  # main() goes to the repository's root; this brings the test back
+    monkeypatch.setenv('OMP_NUM_THREADS', '1')
+    return importlib.import_module('transfer')
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    backbone = MODELS.build(dict(type='mmpretrain.ResNet', depth=50, base_channels=8, stem_channels=8))
+    torch.save(dict(state_dict=backbone.state_dict()), tmp_path / 'backbone.pth')
+    return tmp_path / 'backbone.pth'
+
+
+def call(tool: ModuleType, monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
+    monkeypatch.setattr(sys, 'argv', ['transfer.py', *map(str, arguments)])
+    tool.main()
+
+
+def test_runs_reports_skips(tool, checkpoint, tmp_path, monkeypatch, capsys) -> None:
+    """Two data sets and a missing one, each protocol, then the same command again."""
+    pets(tmp_path / 'data/oxford-iiit-pet')
+    cub200(tmp_path / 'data/CUB_200_2011')
+    work_dir = tmp_path / 'work'
+    arguments = (
+        *(checkpoint, '--datasets', 'pets', 'food101', '--data', tmp_path / 'data', '--work-dir', work_dir),
+        *('--protocol', 'linear', 'finetune', '--options', OPTIONS),
+        *('--linear-options', 'train_cfg.max_epochs=1', '--finetune-options', 'train_cfg.max_iters=1'),
+    )
+    with pytest.raises(SystemExit) as status:
+        call(tool, monkeypatch, *arguments)
+    output = capsys.readouterr().out
+    assert status.value.code == 1
+    assert '$ python tools/train.py configs/benchmarks/classification/transfer/linear_r50_pets.py' in output
+    assert f'loaded 318/318 keys from {checkpoint}' in output
+    missing = output.split('NOT RUN TO THE END: ')[1]
+    assert missing.startswith(
+        'food101, linear, pretrained; food101, finetune, pretrained\nFood-101: there is'
+    )
+    assert output.count('images/<class>/<number>.jpg') == 1
+    content = json.loads((work_dir / 'results.json').read_text())
+    (row,) = content['results']
+    assert row['metric'] == 'mean_per_class/recall' and len(content['failures']) == 2
+    values = [row['linear, pretrained'], row['finetune, pretrained']]
+    lines = (work_dir / 'results.md').read_text().splitlines()
+    assert lines[0] == '| data set | metric, % | linear, pretrained | finetune, pretrained |'
+    assert lines[2:] == [f'| pets | mean per class | {values[0]:.2f} | {values[1]:.2f} |']
+    # What mmengine itself recorded at the end of each run.
+    for protocol, value in zip(('linear', 'finetune'), values, strict=True):
+        (scalars,) = work_dir.glob(f'{protocol}_pets_pretrained/*/vis_data/scalars.json')
+        last = [json.loads(line) for line in scalars.read_text().splitlines()][-1]
+        assert value == pytest.approx(last['mean_per_class/recall'], abs=1e-3)
+
+    monkeypatch.setattr(tool, 'run', lambda *_: pytest.fail('ran anew'))
+    with pytest.raises(SystemExit):
+        call(tool, monkeypatch, *arguments)
+    assert capsys.readouterr().out.count('done before') == 2
+    assert (work_dir / 'results.md').read_text().splitlines() == lines
+    monkeypatch.setattr(tool, 'run', lambda *_: 'Epoch(val) [1][1/1]    accuracy/top1: 12.5  time: 1\n')
+    call(tool, monkeypatch, *arguments[:2], 'cub200', *arguments[4:8], '--random')
+    lines = (work_dir / 'results.md').read_text().splitlines()
+    assert lines[2:] == ['| cub200 | top-1 | 12.50 | 12.50 |']
+    assert (
+        '--backbone'
+        not in json.loads((work_dir / 'linear_cub200_random/transfer.json').read_text())['command']
+    )
+
+
+def test_a_failing_run_is_reported_and_the_others_go_on(
+    tool, checkpoint, tmp_path, monkeypatch, capsys
+) -> None:
+    pets(tmp_path / 'data/oxford-iiit-pet')
+    cub200(tmp_path / 'data/CUB_200_2011')
+
+    def run(title: str, *command: str) -> str:
+        if 'pets' in title:
+            raise SystemExit('RuntimeError: out of memory\nfailed: python tools/train.py')
+        return 'Iter(val) [1/1]    accuracy/top1: 50.0000  mean_per_class/recall: 25.0\n'
+
+    monkeypatch.setattr(tool, 'run', run)
+    with pytest.raises(SystemExit):
+        call(
+            tool,
+            monkeypatch,
+            *(checkpoint, '--datasets', 'pets', 'cub200', '--data', tmp_path / 'data'),
+            *('--work-dir', tmp_path / 'work', '--protocol', 'finetune'),
+        )
+    output = capsys.readouterr().out
+    assert '| cub200 | top-1 | 50.00 |' in output
+    assert 'NOT RUN TO THE END: pets, finetune, pretrained\nRuntimeError: out of memory' in output
+    assert not list((tmp_path / 'work').glob('*pets*/transfer.json'))
+
+
+def test_missing_checkpoint(tool, tmp_path, monkeypatch) -> None:
+    with pytest.raises(SystemExit, match=r'There is no checkpoint .*nothing\.pth'):
+        call(tool, monkeypatch, tmp_path / 'nothing.pth')
+
+
+def test_every_config_of_the_suite_can_be_asked_for(tool) -> None:
+    configs = {path.stem.split('_')[-1] for path in (tool.ROOT / tool.CONFIGS).glob('*.py')}
+    assert configs == set(tool.DATASETS)
