@@ -10,8 +10,10 @@ import mmengine
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
+from clsa_mm.engine.detection_data import check_detection_data
+from clsa_mm.engine.log_backends import add_log_backends, add_log_option
 from clsa_mm.engine.machine import adapt_to_machine
-from clsa_mm.safe_load import register_safe_loader
+from clsa_mm.safe_load import add_trust_argument, register_safe_loader
 
 
 def parse_args() -> argparse.Namespace:
@@ -21,7 +23,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', help='path of the checkpoint')
     parser.add_argument('--work-dir', help='folder of logs')
     parser.add_argument('--out', help='write the metrics to this .json, .yaml or .pkl file')
+    add_log_option(parser)
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='override the config')
+    add_trust_argument(parser)
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
     args = parser.parse_args()
@@ -35,6 +39,7 @@ def main() -> None:
     cfg = Config.fromfile(args.config)
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or osp.join('work_dirs', osp.splitext(osp.basename(args.config))[0])
+    add_log_backends(cfg, args.log_to)
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
     if cfg.get('test_dataloader') is None:
@@ -44,7 +49,8 @@ def main() -> None:
         )
     cfg.load_from = args.checkpoint
     adapt_to_machine(cfg)
-    register_safe_loader()
+    register_safe_loader(args.trust_checkpoint)
+    check_detection_data(cfg, ['test'])
     metrics = Runner.from_cfg(cfg).test()
     if args.out:
         mmengine.dump(metrics, args.out)

@@ -10,8 +10,10 @@ import torch
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
+from clsa_mm.engine.detection_data import check_detection_data
+from clsa_mm.engine.log_backends import add_log_backends, add_log_option
 from clsa_mm.engine.machine import adapt_to_machine
-from clsa_mm.safe_load import register_safe_loader
+from clsa_mm.safe_load import add_trust_argument, register_safe_loader
 
 # Top-level settings of a single value that the runner itself reads.
 RUNNER_SETTINGS = {
@@ -31,9 +33,7 @@ def parse_args() -> argparse.Namespace:
         const='auto',
         help='resume from this checkpoint, or without a path from the latest one in the work dir',
     )
-    parser.add_argument(
-        '--backbone', help="checkpoint to take the backbone's weights from (linear evaluation)"
-    )
+    parser.add_argument('--backbone', help="checkpoint to take the backbone's weights from (benchmarks)")
     parser.add_argument(
         '--amp',
         nargs='?',
@@ -48,6 +48,7 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help="scale the learning rate by (images per optimizer step) / (the config's base_batch_size)",
     )
+    add_log_option(parser)
     parser.add_argument('--no-validate', action='store_true', help='skip validation in training')
     parser.add_argument(
         '--cfg-options',
@@ -55,6 +56,7 @@ def parse_args() -> argparse.Namespace:
         action=DictAction,
         help='override the config: key=value, nested keys as a.b.c=value, lists as key="[a,b]"',
     )
+    add_trust_argument(parser)
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
     args = parser.parse_args()
@@ -88,6 +90,7 @@ def load_config(args: argparse.Namespace) -> Config:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.backbone:
         set_backbone(cfg, args.backbone)
+    add_log_backends(cfg, args.log_to)
     if args.cfg_options:
         refuse_variables(cfg, args.cfg_options)
         cfg.merge_from_dict(args.cfg_options)
@@ -124,8 +127,10 @@ def set_backbone(cfg: Config, checkpoint: str) -> None:
 def main() -> None:
     """Build the runner and train."""
     args = parse_args()
-    register_safe_loader()
-    Runner.from_cfg(load_config(args)).train()
+    register_safe_loader(args.trust_checkpoint)
+    cfg = load_config(args)
+    check_detection_data(cfg)
+    Runner.from_cfg(cfg).train()
 
 
 if __name__ == '__main__':

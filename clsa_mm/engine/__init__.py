@@ -1,17 +1,25 @@
-"""What runs beside the model: hooks."""
+"""What runs beside the model: hooks, logging back ends."""
 
+from clsa_mm.engine.detection_data import check_detection_data
 from clsa_mm.engine.hooks import (
     KNNHook,
+    LogTestMetricsHook,
     MomentumQueueHook,
     PretrainedBackboneHook,
     SamplerSeedHook,
     TrainingSummaryHook,
 )
+from clsa_mm.engine.log_backends import LOG_BACKENDS, add_log_backends, add_log_option
 
 __all__ = [
+    'LOG_BACKENDS',
     'KNNHook',
+    'LogTestMetricsHook',
     'MomentumQueueHook',
     'PretrainedBackboneHook',
     'SamplerSeedHook',
     'TrainingSummaryHook',
+    'add_log_backends',
+    'add_log_option',
+    'check_detection_data',
 ]

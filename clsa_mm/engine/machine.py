@@ -2,6 +2,7 @@
 
 import torch
 from mmengine.config import Config
+from mmengine.logging import print_log
 
 
 def adapt_to_machine(cfg: Config) -> None:
@@ -9,7 +10,8 @@ def adapt_to_machine(cfg: Config) -> None:
 
     mmengine takes a GPU for granted when processes are launched: it selects one per process before the
     back end is up. So the gloo process group is started here, from torchrun's environment variables,
-    and the runner finds it running.
+    and the runner finds it running. Synchronised batch norm, which torch has for GPUs only, becomes plain
+    batch norm, and the log says so; for a single process, mmengine's runner does the same everywhere.
 
     Args:
         cfg: A whole config with ``launcher`` set; changed in place.
@@ -30,7 +32,31 @@ def adapt_to_machine(cfg: Config) -> None:
             f'no GPU here, and --launcher {cfg.launcher} needs one: start the processes with torchrun '
             '(tools/dist_train.sh) inside the job, which works without'
         )
+    _replace_sync_bn(cfg)
     # The default wrapper would be given a GPU's number.
     cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False)
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group('gloo')
+
+
+def _replace_sync_bn(cfg: Config) -> None:
+    replaced = _replace_types(cfg.model, 'SyncBN', 'BN')
+    if replaced:
+        print_log(
+            f'No GPU: SyncBN becomes BN in {replaced} place(s) of the model, with the statistics of each '
+            "process's own batch.",
+            logger='current',
+        )
+
+
+def _replace_types(node: object, old: str, new: str) -> int:
+    """Give each dictionary of type `old` the type `new`, at any depth; how many there were."""
+    if isinstance(node, list | tuple):
+        return sum(_replace_types(value, old, new) for value in node)
+    if not isinstance(node, dict):
+        return 0
+    replaced = sum(_replace_types(value, old, new) for value in node.values())
+    if node.get('type') == old:
+        node['type'] = new
+        replaced += 1
+    return replaced

@@ -116,3 +116,49 @@ def test_model_without_backbone(folder: Path) -> None:
     del model.backbone
     with pytest.raises(ValueError, match='has no `backbone`.*remove the hook'):
         build_runner(folder, 'run', None, model).train()
+
+
+class SharedStage(torch.nn.Module):
+    """What a C4 detector has: a copy of a stage of the backbone, and a norm that no pretraining has."""
+
+    new_modules = ('norm',)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = torch.nn.Conv2d(3, 8, 3, bias=False)
+        self.norm = torch.nn.BatchNorm2d(8)
+
+
+def two_part_runner(folder: Path, checkpoint: str | None, *modules: str) -> Runner:
+    model = TinyModel()
+    model.head = torch.nn.Module()
+    model.head.shared = SharedStage()
+    runner = build_runner(folder, 'run', checkpoint, model)
+    (hook,) = (hook for hook in runner.hooks if type(hook).__name__ == 'PretrainedBackboneHook')
+    hook.modules = ('backbone', *modules)
+    return runner
+
+
+def test_several_modules_are_loaded_and_reported_apart(folder: Path) -> None:
+    state = {**TinyModel().state_dict(), 'backbone.fc.weight': torch.ones(3)}
+    runner = two_part_runner(folder, saved(folder, state), 'head.shared')
+    runner.train()
+    log = log_of(folder, 'run')
+    assert torch.equal(runner.model.head.shared.conv1.weight, state['backbone.conv1.weight'])
+    assert 'INFO - Backbone, head.shared: loaded 1/1 keys' in log
+    assert '4 new, in no checkpoint: norm.weight, norm.bias, norm.running_mean, norm.running_var' in log
+    # bn1 and the stages belong to the other module; only fc is of use to none.
+    assert log.count('1 unused: fc.weight') == 2
+
+
+def test_a_module_that_nothing_fits_is_an_error(folder: Path) -> None:
+    state = TinyModel().state_dict()
+    del state['backbone.conv1.weight']
+    with pytest.raises(CheckpointError, match='fits the SharedStage'):
+        two_part_runner(folder, saved(folder, state), 'head.shared').train()
+
+
+def test_a_module_that_the_model_lacks_is_an_error(folder: Path) -> None:
+    runner = two_part_runner(folder, None, 'roi_head.shared_head')
+    with pytest.raises(ValueError, match='TinyModel has no `roi_head.shared_head`.*from `modules`'):
+        runner.train()

@@ -1,20 +1,24 @@
 """Start a training from a pretrained backbone, and say so."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
+from torch import nn
 
-from clsa_mm.checkpoint import load_backbone_weights
+from clsa_mm.checkpoint import LoadReport, load_backbone_weights
 
 
 @HOOKS.register_module()
 class PretrainedBackboneHook(Hook):
-    """Load ``model.backbone`` from a pretraining checkpoint before the first iteration.
+    """Load a pretraining checkpoint's backbone into the model before the first iteration.
 
     Unlike mmengine's ``init_cfg=dict(type='Pretrained', ...)``, which goes on silently with random
     weights when no key fits and runs code that a malicious file holds, this reports how many
-    tensors matched, fails when none does and reads tensors only.
+    tensors matched in each module, fails when none does and reads tensors only.
 
     Where the runner itself loaded a checkpoint (``resume`` or ``load_from``) the weights are that
     checkpoint's and this hook does nothing. It does nothing in testing either.
@@ -22,13 +26,17 @@ class PretrainedBackboneHook(Hook):
     Args:
         checkpoint: Path of any checkpoint that :func:`clsa_mm.checkpoint.backbone_state_dict`
             reads. None keeps the random initialisation, the floor to compare with, and says so.
+        modules: The modules of the model that share the backbone's stages, as dotted names. A C4 detector
+            has the last stage in ``'roi_head.shared_head'``. Submodules that a module lists in its
+            attribute ``new_modules`` are in no checkpoint and are not missed.
     """
 
     # Before every hook that reads the weights at the start, such as kNN of the initial weights.
     priority = 'VERY_HIGH'
 
-    def __init__(self, checkpoint: str | None = None) -> None:
+    def __init__(self, checkpoint: str | None = None, modules: Sequence[str] = ('backbone',)) -> None:
         self.checkpoint = checkpoint
+        self.modules = tuple(modules)
         self._loaded_by_runner = False
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -44,17 +52,33 @@ class PretrainedBackboneHook(Hook):
             )
             return
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        if not hasattr(model, 'backbone'):
-            raise ValueError(
-                f'PretrainedBackboneHook: {type(model).__name__} has no `backbone` to load weights'
-                ' into; remove the hook from `custom_hooks` or use a model that has one.'
-            )
+        modules = {name: _submodule(model, name) for name in self.modules}
         if self.checkpoint is None:
             runner.logger.warning(
                 'Backbone: RANDOM-INITIALISED, no checkpoint given. Results are the floor that a '
                 'pretrained backbone has to beat.'
             )
             return
-        report = load_backbone_weights(model.backbone, self.checkpoint)
+        reports = {name: load_backbone_weights(module, self.checkpoint) for name, module in modules.items()}
+        unused = set.intersection(*(set(report.unused) for report in reports.values()))
+        for name, report in reports.items():
+            new = getattr(modules[name], 'new_modules', ())
+            self._log(runner, name, replace(report, unused=sorted(unused)), new)
+
+    def _log(self, runner: Runner, name: str, report: LoadReport, new: Sequence[str]) -> None:
+        added = [key for key in report.missing if key.split('.')[0] in new]
+        report = replace(report, missing=[key for key in report.missing if key not in added])
+        title = 'Backbone' if name == 'backbone' else f'Backbone, {name}'
+        note = f'; {len(added)} new, in no checkpoint: {", ".join(added)}' if added else ''
         log = runner.logger.info if report.complete else runner.logger.warning
-        log(f'Backbone: {report}')
+        log(f'{title}: {report}{note}')
+
+
+def _submodule(model: nn.Module, name: str) -> nn.Module:
+    try:
+        return model.get_submodule(name)
+    except AttributeError as error:
+        raise ValueError(
+            f'PretrainedBackboneHook: {type(model).__name__} has no `{name}` to load weights into; remove it '
+            'from `modules`, remove the hook from `custom_hooks`, or use a model that has one.'
+        ) from error

@@ -23,15 +23,21 @@ class TrainingSummaryHook(Hook):
         if not len(runner.train_dataloader):
             raise ValueError(
                 f'{len(runner.train_dataloader.dataset)} images on {runner.world_size} process(es) do not '
-                f'fill a batch of {runner.train_dataloader.batch_size}, so there is nothing to train on: '
+                f'fill a batch of {_batch_size(runner)}, so there is nothing to train on: '
                 'lower train_dataloader.batch_size or give more images'
             )
         for line in (_batch_line(runner), _learning_rate_line(runner), _speed_line(runner)):
             runner.logger.info(line)
 
 
+def _batch_size(runner: Runner) -> int:
+    loader = runner.train_dataloader
+    # With a batch sampler of its own, as detection's, torch's loader says None.
+    return loader.batch_size or loader.batch_sampler.batch_size
+
+
 def _batch_line(runner: Runner) -> str:
-    per_process = runner.train_dataloader.batch_size
+    per_process = _batch_size(runner)
     accumulated = runner.optim_wrapper._accumulative_counts
     return (
         f'Effective batch: {per_process * runner.world_size * accumulated} images per optimizer step = '

@@ -1,0 +1,186 @@
+"""Checks before a detector is trained or tested that its data are those that the config describes."""
+
+import json
+import os
+import os.path as osp
+import xml.etree.ElementTree as ET
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from mmengine.config import Config
+from mmengine.logging import print_log
+from mmengine.registry import DATASETS
+
+__all__ = ['check_detection_data']
+
+
+@dataclass
+class _Boxes:
+    """What annotation files hold: boxes that count per class name, others, and the first image's path."""
+
+    per_class: Counter = field(default_factory=Counter)
+    ignored: int = 0
+    flat: list[str] = field(default_factory=list)
+    image: str | None = None
+
+
+def check_detection_data(cfg: Config, splits: Sequence[str] = ('train', 'val')) -> None:
+    """Read the annotation files of mmdet's VOC- and COCO-format data sets and log what they hold.
+
+    Without this, boxes whose class the config does not name are left out silently, and a run fails deep in
+    the framework or reports an AP of 0. Configs of another ``default_scope`` and data sets of other formats
+    pass unchecked. Of several processes the first one checks.
+
+    Args:
+        cfg: A whole config, as ``Config.fromfile`` returns it.
+        splits: Which of ``train``, ``val`` and ``test`` are going to be used.
+
+    Raises:
+        FileNotFoundError: If an annotation file or a data set's first image is not there.
+        ValueError: If annotations hold classes that are neither in ``metainfo.classes`` nor in
+            ``metainfo.ignored_classes``, or no box of the configured classes, or (in training) boxes without
+            area that nothing filters, or if a head's ``num_classes`` is not the number of classes.
+    """
+    if cfg.get('default_scope') != 'mmdet' or int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0))):
+        return
+    for split in splits:
+        loader = cfg.get(f'{split}_dataloader')
+        for dataset in _leaves(loader.dataset) if loader else ():
+            _check_dataset(dataset, split, cfg.model)
+
+
+def _leaves(dataset: Mapping) -> Iterator[Mapping]:
+    """The data sets inside of wrappers."""
+    inner = dataset.get('datasets') or ([dataset.dataset] if 'dataset' in dataset else [])
+    if not inner:
+        yield dataset
+    for child in inner:
+        yield from _leaves(child)
+
+
+def _check_dataset(dataset: Mapping, split: str, model: Mapping) -> None:
+    from mmdet.datasets import CocoDataset, XMLDataset  # present where the scope is mmdet's
+
+    with DATASETS.switch_scope_and_registry('mmdet') as registry:
+        kind = registry.get(dataset.type)
+    readers = ((XMLDataset, _read_voc), (CocoDataset, _read_coco))
+    reader = next((reader for base, reader in readers if kind and issubclass(kind, base)), None)
+    if reader is None:
+        return
+    source = osp.join(dataset.get('data_root') or '', dataset.ann_file)
+    _require(source, f'the {split} annotations')
+    metainfo = kind._load_metainfo(dataset.get('metainfo'))
+    classes = tuple(metainfo['classes'])
+    boxes = reader(dataset, source)
+    title = f'{split} data {source}'
+    _check_classes(title, boxes, classes, tuple(metainfo.get('ignored_classes', ())))
+    if boxes.image:
+        _require(boxes.image, f'an image of the {split} data (mmdet reads only .jpg for annotations in .xml)')
+    smallest = (dataset.get('filter_cfg') or {}).get('bbox_min_size', 0)
+    if split == 'train' and boxes.flat and smallest < 1:
+        raise ValueError(
+            f'{title}: {len(boxes.flat)} box(es) without area, the first in {boxes.flat[0]}, would make the '
+            'loss NaN. Mend them, or leave them out by filter_cfg=dict(bbox_min_size=1) in the dataset.'
+        )
+    _check_heads(model, classes)
+    absent = [name for name in classes if not boxes.per_class[name]]
+    print_log(
+        f'{title}: {_listed(boxes.per_class)}; {boxes.ignored} difficult or crowd'
+        + (f'; no box of {", ".join(map(repr, absent))}' if absent else ''),
+        logger='current',
+    )
+
+
+def _require(path: str, what: str) -> None:
+    if not osp.isfile(path):
+        raise FileNotFoundError(
+            f'There is no {path}, {what}. Put the data there, or change data_root, ann_file and data_prefix '
+            'of the dataset.'
+        )
+
+
+def _check_classes(
+    title: str, boxes: _Boxes, classes: tuple[str, ...], ignored_classes: tuple[str, ...]
+) -> None:
+    found = (
+        f'The annotations have {_listed(boxes.per_class)}; the config has {", ".join(map(repr, classes))}.'
+    )
+    unknown = [name for name in boxes.per_class if name not in (*classes, *ignored_classes)]
+    if unknown:
+        raise ValueError(
+            f'{title}: the config does not know {", ".join(map(repr, unknown))}. {found} Name the classes in '
+            'metainfo=dict(classes=(...)) of each dataset and their number in num_classes of the heads; to '
+            "leave a class's boxes out, name it in metainfo=dict(classes=(...), ignored_classes=(...))."
+        )
+    if not any(boxes.per_class[name] for name in classes):
+        raise ValueError(
+            f'{title}: not one box to learn from or to test on. {found} Give the right ann_file, or correct '
+            'metainfo=dict(classes=(...)).'
+        )
+
+
+def _check_heads(model: Mapping, classes: tuple[str, ...]) -> None:
+    for part in ('bbox_head', 'mask_head', 'roi_head'):
+        for name, number in _numbers_of_classes(model.get(part), f'model.{part}'):
+            if number != len(classes):
+                raise ValueError(
+                    f'{name}.num_classes is {number}, but the dataset has {len(classes)} classes '
+                    f'({", ".join(classes)}): set {name}.num_classes={len(classes)}, or correct metainfo.'
+                )
+
+
+def _numbers_of_classes(node: object, name: str) -> Iterator[tuple[str, int]]:
+    if isinstance(node, list | tuple):
+        for index, child in enumerate(node):
+            yield from _numbers_of_classes(child, f'{name}.{index}')
+    elif isinstance(node, Mapping):
+        if isinstance(node.get('num_classes'), int):
+            yield name, node['num_classes']
+        for key, child in node.items():
+            yield from _numbers_of_classes(child, f'{name}.{key}')
+
+
+def _read_voc(dataset: Mapping, source: str) -> _Boxes:
+    folder = osp.join(dataset.get('data_root') or '', dataset.get('data_prefix', {}).get('sub_data_root', ''))
+    boxes = _Boxes()
+    with open(source) as file:
+        names = [line.strip() for line in file if line.strip()]
+    if names:
+        boxes.image = osp.join(folder, dataset.get('img_subdir', 'JPEGImages'), f'{names[0]}.jpg')
+    for name in names:
+        path = osp.join(folder, dataset.get('ann_subdir', 'Annotations'), f'{name}.xml')
+        _require(path, f'the annotations of {name} in {source}')
+        for item in ET.parse(path).getroot().iterfind('object'):
+            left, top, right, bottom = (
+                float(item.findtext(f'bndbox/{side}')) for side in ('xmin', 'ymin', 'xmax', 'ymax')
+            )
+            if int(item.findtext('difficult') or 0):
+                boxes.ignored += 1
+                continue
+            boxes.per_class[item.findtext('name')] += 1
+            if int(right) <= int(left) or int(bottom) <= int(top):
+                boxes.flat.append(path)
+    return boxes
+
+
+def _read_coco(dataset: Mapping, source: str) -> _Boxes:
+    with open(source) as file:
+        content = json.load(file)
+    boxes = _Boxes()
+    if content['images']:
+        folder = dataset.get('data_prefix', {}).get('img', '')
+        boxes.image = osp.join(dataset.get('data_root') or '', folder, content['images'][0]['file_name'])
+    names = {category['id']: category['name'] for category in content.get('categories', ())}
+    for annotation in content.get('annotations', ()):
+        if annotation.get('iscrowd') or annotation.get('ignore'):
+            boxes.ignored += 1
+        else:
+            category = annotation['category_id']
+            boxes.per_class[names.get(category, f'category_id {category}')] += 1
+    return boxes
+
+
+def _listed(per_class: Counter) -> str:
+    counts = ', '.join(f'{name!r} {number}' for name, number in per_class.most_common())
+    return f'{per_class.total()} boxes ({counts})' if counts else 'no boxes'

@@ -1,0 +1,176 @@
+"""No tool runs code from a checkpoint, unless it is told to trust it."""
+
+import argparse
+import functools
+import http.server
+import pickle
+import re
+import runpy
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+
+from clsa_mm.safe_load import CheckpointError, read_checkpoint, register_safe_loader, trust_checkpoints
+
+ROOT = Path(__file__).resolve().parents[1]
+LINEAR = ROOT / 'configs/benchmarks/classification/linear_r18_1xb256_100e_cifar10.py'
+FORCE, FORCE_NOT = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD', 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
+
+
+class Payload:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def evil(tmp_path, monkeypatch):
+    """A checkpoint that touches a file; afterwards it must not have, and must be able to."""
+    mark, path = tmp_path / 'mark', tmp_path / 'evil.pth'
+    torch.save({'state_dict': {'backbone.conv1.weight': torch.ones(1)}, 'meta': Payload(mark)}, path)
+    yield path
+    assert not mark.exists()
+    monkeypatch.setenv(FORCE, '0')
+    monkeypatch.setenv(FORCE_NOT, '0')
+    torch.load(path, weights_only=False)
+    assert mark.exists()
+
+
+@pytest.fixture
+def configs(tiny_pretraining, image_root, tmp_path):
+    """A small pretraining config with a KNNHook, and a small one of linear evaluation."""
+    crop = dict(type='CenterCrop', crop_size=32)
+    data = dict(type='CustomDataset', pipeline=[dict(type='LoadImage'), crop, dict(type='PackInputs')])
+    loaders = {
+        f'{split}_dataloader': dict(
+            batch_size=8, num_workers=0, dataset=dict(data, data_prefix=str(image_root / split))
+        )
+        for split in ('train', 'test')
+    }
+    cfg = tiny_pretraining(**{'train_cfg.max_epochs': 1})
+    cfg.custom_hooks = [dict(type='KNNHook', k=3, **loaders)]
+    cfg.dump(tmp_path / 'pretrain.py')
+    linear = Config.fromfile(LINEAR)
+    narrow = dict(base_channels=8, stem_channels=8)
+    linear.merge_from_dict(dict(model=dict(backbone=narrow, head=dict(in_channels=64))))
+    linear.merge_from_dict(dict(work_dir=str(tmp_path / 'linear'), train_cfg=dict(max_epochs=1)))
+    small = dict(num_workers=0, persistent_workers=False, dataset=dict(data_root=str(image_root)))
+    linear.merge_from_dict({f'{split}_dataloader': small for split in ('train', 'val', 'test')})
+    linear.dump(tmp_path / 'linear.py')
+    return tmp_path / 'pretrain.py', tmp_path / 'linear.py'
+
+
+def run(monkeypatch, tool, *arguments):
+    monkeypatch.setattr(sys, 'argv', [tool, *map(str, arguments)])
+    runpy.run_path(str(ROOT / 'tools' / tool), run_name='__main__')
+
+
+def commands(checkpoint, pretrain, linear):
+    init = [f'model.backbone.init_cfg.{entry}' for entry in ('type=Pretrained', f'checkpoint={checkpoint}')]
+    return {
+        'resume': ['train.py', pretrain, '--resume', checkpoint],
+        'load_from': ['train.py', pretrain, '--cfg-options', f'load_from={checkpoint}'],
+        'init_cfg': ['train.py', pretrain, '--cfg-options', *init],
+        'backbone': ['train.py', linear, '--backbone', checkpoint],
+        'test': ['test.py', linear, checkpoint],
+        'knn': ['knn.py', pretrain, checkpoint],
+        'knn of a config': ['knn.py', pretrain, '--random-init', '--cfg-options', *init],
+        'features': ['extract_features.py', linear, checkpoint, '--out', 'features'],
+        'svm': ['voc07_svm.py', linear, checkpoint],
+        'convert': ['model_converters/convert.py', checkpoint, 'out.pth', '--to', 'mm'],
+        'publish': ['model_converters/publish_model.py', checkpoint, 'out', '--config', pretrain],
+    }
+
+
+@pytest.mark.parametrize('case', commands('', '', ''))
+def test_every_tool_refuses(case, evil, configs, monkeypatch):
+    with pytest.raises((CheckpointError, SystemExit), match=r'could run code.*--trust-checkpoint'):
+        run(monkeypatch, *commands(evil, *configs)[case])
+
+
+@pytest.mark.parametrize('case', ['backbone', 'knn', 'convert'])
+def test_pickles_of_arrays_too(case, evil, configs, monkeypatch):
+    path = evil.with_suffix('.pkl')
+    path.write_bytes(pickle.dumps(dict(model={}, more=Payload(evil.with_name('mark')))))
+    with pytest.raises((CheckpointError, SystemExit), match=r'could run code.*--trust-checkpoint'):
+        run(monkeypatch, *commands(path, *configs)[case])
+
+
+@pytest.mark.parametrize('case', ['load_from', 'knn of a config'])
+def test_downloads_too(case, evil, configs, monkeypatch, tmp_path):
+    """mmengine reads what it downloaded by itself."""
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'cache'))
+    monkeypatch.setenv('no_proxy', '*')
+    monkeypatch.setenv(FORCE_NOT, '1')  # a user's setting that would let it
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=evil.parent)
+    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        url = f'http://127.0.0.1:{server.server_address[1]}/{evil.name}'
+        with pytest.raises(pickle.UnpicklingError, match='Weights only load failed'):
+            run(monkeypatch, *commands(url, *configs)[case])
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert list((tmp_path / 'cache').rglob(evil.name))  # it did get there
+
+
+@pytest.fixture
+def odd(configs, tmp_path):
+    """A harmless checkpoint with an object in it."""
+    init_default_scope('mmpretrain')
+    model = MODELS.build(Config.fromfile(configs[0]).model)
+    path = tmp_path / 'odd.pth'
+    torch.save(dict(state_dict=model.state_dict(), args=argparse.Namespace(lr=0.1)), path)
+    with pytest.raises(CheckpointError, match=r'wants to load `argparse\.Namespace`'):
+        read_checkpoint(path)
+    return path
+
+
+@pytest.mark.parametrize('case', ['load_from', 'backbone', 'test', 'knn', 'features', 'convert', 'publish'])
+def test_a_trusted_file_is_read(case, odd, configs, monkeypatch, capfd):
+    command = commands(odd, *configs)[case]
+    if '--cfg-options' in command:  # takes all that follows
+        command.insert(2, '--trust-checkpoint')
+    else:
+        command.append('--trust-checkpoint')
+    run(monkeypatch, *command)
+    text = re.sub(r'\s+', ' ', ''.join(capfd.readouterr()))
+    assert f'TRUSTED CHECKPOINT: {odd} wants to load `argparse.Namespace`' in text
+
+
+def test_trust_ends_with_the_next_tool(odd):
+    register_safe_loader(trusted=True)
+    assert read_checkpoint(odd)['args'].lr == 0.1
+    register_safe_loader()
+    with pytest.raises(CheckpointError, match='could run code'):
+        read_checkpoint(odd)
+
+
+def test_a_trusted_file_that_cannot_be_read(tmp_path):
+    path = tmp_path / 'a.pkl'
+    path.write_bytes(b'cno_such_module\nname\n.')
+    trust_checkpoints()
+    with pytest.raises(CheckpointError, match='cannot be read even as a trusted file: No module'):
+        read_checkpoint(path)
+
+
+def test_no_tool_is_forgotten():
+    """Whatever loads weights, or builds a model that a config can tell to, has the option."""
+    loads = re.compile(r'load_backbone|Runner\.from_cfg|read_checkpoint|init_weights|convert_file|publish_ch')
+    tools = [path for path in (ROOT / 'tools').rglob('*.py') if loads.search(path.read_text())]
+    assert len(tools) >= 5
+    for path in tools:
+        assert 'register_safe_loader(args.trust_checkpoint)' in path.read_text(), path
