@@ -5,7 +5,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 export PYTHON
 
-.PHONY: demo test lint install doctor clean
+.PHONY: demo test lint docs install ops doctor clean
 
 demo: install
 	$(PY) tools/demo.py $(ARGS)
@@ -18,13 +18,21 @@ lint: install
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 
+# The site is then in docs/_build/html. A warning is an error.
+docs: install
+	$(PY) -m sphinx -q -W --keep-going -b html docs docs/_build/html
+
 install:
 	@bash requirements/install.sh $(VENV)
+
+# mmcv's compiled operations: a matter of minutes, needed by nothing here, faster in detection.
+ops: install
+	@bash requirements/ops.sh $(VENV)
 
 doctor: install
 	$(PY) -m clsa_mm
 
 # Leaves work_dirs alone: it holds results.
 clean:
-	rm -rf $(VENV) build dist clsa_mm.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist docs/_build clsa_mm.egg-info .pytest_cache .ruff_cache
 	find clsa_mm configs tests tools -name __pycache__ -type d -prune -exec rm -rf {} +

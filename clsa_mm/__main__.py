@@ -36,7 +36,10 @@ def _table(findings: list[Finding]) -> str:
 def _compiled_ops() -> str:
     """Says whether mmcv has compiled ops, which is no condition for anything but detection."""
     if importlib.util.find_spec('mmcv._ext') is None:
-        return 'no (pretraining and evaluation need none)'
+        return (
+            'no (pretraining and evaluation need none); detection takes torchvision instead, '
+            '`make ops` compiles them'
+        )
     try:
         importlib.import_module('mmcv._ext')
     except Exception as error:  # built for another torch

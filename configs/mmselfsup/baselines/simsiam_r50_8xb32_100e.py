@@ -1,0 +1,14 @@
+"""SimSiam (arXiv 2011.10566), ResNet-50, 100 epochs.
+
+As mmselfsup configures it; only the data set is a folder of images instead of a labelled ImageNet.
+
+tools/dist_train.sh configs/mmselfsup/baselines/simsiam_r50_8xb32_100e.py 8
+"""
+
+_base_ = 'mmselfsup::selfsup/simsiam/simsiam_resnet50_8xb32-coslr-100e_in1k.py'
+custom_imports = dict(imports=['clsa_mm.integrations.mmselfsup'])
+
+train_dataloader = dict(
+    collate_fn=dict(_delete_=True, type='default_collate'),  # inherited, it would be called with a scope
+    dataset=dict(type='ImageFolder', data_root='data/imagenet/train', ann_file='', data_prefix=''),
+)
