@@ -1,0 +1,39 @@
+"""Mask R-CNN R50-C4 on COCO, 12 epochs: MoCo's transfer protocol (arXiv 1911.05722, section 4.2).
+
+Short side 640 to 800 in training and 800 in testing, nothing frozen, synchronised batch norm trained in all
+stages and once more after res5. 12 epochs of 117k images are detectron2's 90k iterations of 16.
+
+    tools/dist_train_det.sh configs/benchmarks/detection/mask-rcnn_r50-c4_8xb2-1x_coco.py CHECKPOINT 8
+"""
+
+_base_ = ['mmdet::mask_rcnn/mask-rcnn_r50-caffe-c4_1x_coco.py', '../../_base_/detection.py']
+
+norm_cfg = dict(type='SyncBN', requires_grad=True)
+model = dict(
+    # The pretraining's normalisation in place of caffe's.
+    data_preprocessor=dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True),
+    backbone=dict(frozen_stages=-1, norm_cfg=norm_cfg, norm_eval=False, style='pytorch', init_cfg=None),
+    roi_head=dict(
+        shared_head=dict(type='Res5ExtraNorm', norm_cfg=norm_cfg, norm_eval=False, style='pytorch')
+    ),
+)
+custom_hooks = [
+    dict(type='PretrainedBackboneHook', checkpoint=None, modules=['backbone', 'roi_head.shared_head']),
+    dict(type='TrainingSummaryHook'),
+]
+
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='RandomChoiceResize', scales=[(1333, side) for side in range(640, 801, 32)], keep_ratio=True),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PackDetInputs'),
+]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=1000),
+    dict(type='MultiStepLR', begin=0, end=12, by_epoch=True, milestones=[8, 11], gamma=0.1),
+]
+optim_wrapper = dict(optimizer=dict(lr=0.02))  # for 16 images per iteration; --auto-scale-lr scales it
+auto_scale_lr = dict(base_batch_size=16)

@@ -1,0 +1,34 @@
+"""Mask R-CNN R50-FPN on COCO, 12 epochs: MoCo's transfer protocol (arXiv 1911.05722, section 4.2).
+
+As for R50-C4, with synchronised batch norm in the FPN and in box and mask heads too; the box head has four
+convolutions, as detectron2's config with SyncBN.
+
+    tools/dist_train_det.sh configs/benchmarks/detection/mask-rcnn_r50-fpn_8xb2-1x_coco.py CHECKPOINT 8
+"""
+
+_base_ = ['mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py', '../../_base_/detection.py']
+
+norm_cfg = dict(type='SyncBN', requires_grad=True)
+model = dict(
+    backbone=dict(frozen_stages=-1, norm_cfg=norm_cfg, norm_eval=False, init_cfg=None),
+    neck=dict(norm_cfg=norm_cfg),
+    roi_head=dict(
+        bbox_head=dict(type='Shared4Conv1FCBBoxHead', norm_cfg=norm_cfg), mask_head=dict(norm_cfg=norm_cfg)
+    ),
+)
+
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='RandomChoiceResize', scales=[(1333, side) for side in range(640, 801, 32)], keep_ratio=True),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PackDetInputs'),
+]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=1000),
+    dict(type='MultiStepLR', begin=0, end=12, by_epoch=True, milestones=[8, 11], gamma=0.1),
+]
+optim_wrapper = dict(optimizer=dict(lr=0.02))  # for 16 images per iteration; --auto-scale-lr scales it
+auto_scale_lr = dict(base_batch_size=16)

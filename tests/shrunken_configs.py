@@ -1,0 +1,61 @@
+"""Configs as they are, but for the size of images, batches and schedules: for runs on a CPU in seconds."""
+
+from pathlib import Path
+
+from mmengine.config import Config, ConfigDict
+
+ROOT = Path(__file__).parents[1]
+
+
+def all_configs() -> list[str]:
+    """Every config that a user may name, relative to ``configs/``."""
+    folder = ROOT / 'configs'
+    return sorted(
+        str(path.relative_to(folder)) for path in folder.rglob('*.py') if '_base_' not in path.parts
+    )
+
+
+def shrink(cfg: Config, pixels: int = 64, batch_size: int = 4) -> Config:
+    """Two iterations or an epoch of small images; networks, losses, hooks and data sets stay."""
+    for key in [key for key in cfg if key.endswith(('dataloader', 'pipeline', 'hooks', 'model'))]:
+        _shrink_images(cfg[key], pixels)
+    for node in _dicts(cfg._cfg_dict):
+        if 'dataset' in node and 'batch_size' in node:
+            node.update(batch_size=batch_size, num_workers=0, persistent_workers=False)
+            node.pop('prefetch_factor', None)
+        if node.get('type') == 'KNNHook':
+            node.update(k=2, max_bank=None)
+        if 'rcnn' in node and 'rpn_proposal' in node:  # a detector's train_cfg
+            node.rpn_proposal.update(max_per_img=50)
+            node.rcnn.sampler.update(num=16)
+        if 'rpn' in node and 'max_per_img' in node.get('rpn', {}):  # its test_cfg
+            node.rpn.update(max_per_img=20)
+    if 'max_iters' in cfg.train_cfg:
+        cfg.train_cfg.update(max_iters=2, val_interval=2)
+        cfg.default_hooks.checkpoint.update(interval=2)
+    else:
+        cfg.train_cfg.max_epochs = 1
+    return cfg
+
+
+def _dicts(node: object) -> list[ConfigDict]:
+    if isinstance(node, dict):
+        return [node, *(found for value in node.values() for found in _dicts(value))]
+    if isinstance(node, (list, tuple)):
+        return [found for value in node for found in _dicts(value)]
+    return []
+
+
+def _shrink_images(node: object, pixels: int) -> None:
+    """Crops and edges to about ``pixels``, a detector's images to twice that."""
+    for step in _dicts(node):
+        name = str(step.get('type', '')).split('.')[-1]
+        if name in ('RandomResizedCrop', 'CenterCrop', 'RandomCrop', 'ResizeEdge'):
+            for key in ('scale', 'crop_size'):
+                if isinstance(step.get(key), (int, tuple, list)):
+                    edge = step[key] if isinstance(step[key], int) else max(step[key])
+                    step[key] = min(edge, pixels + (8 if name == 'ResizeEdge' else 0))
+        elif name == 'Resize' and 'keep_ratio' in step:
+            step.scale = (3 * pixels, 2 * pixels)
+        elif name == 'RandomChoiceResize':
+            step.scales = [(3 * pixels, 2 * pixels)]

@@ -1,0 +1,185 @@
+"""The site builds without a warning, and every command in it and in the README runs."""
+
+import configparser
+import multiprocessing
+import os
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from annotated_images import write_voc
+from doc_commands import ROOT, Snippet, blocks, commands
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+from published_data import dtd, food101, text
+from shrunken_configs import all_configs, shrink
+
+from clsa_mm.datasets.embedded import generate_coco, generate_imagenet, generate_voc
+
+COMMANDS = list({snippet.text: snippet for snippet in commands()}.values())
+TOOLS = [snippet for snippet in COMMANDS if any(word.startswith('tools/') for word in snippet.words[:2])]
+# Measurements of hours, or of this machine: their arguments are checked, and tests of their own run them.
+MEASUREMENTS = ('tools/benchmarks/', 'tools/demo.py')
+PLACEHOLDERS = {
+    '/path/to/photographs': 'data/imagenet/train',
+    'make_embedded_data.py data/embedded': 'make_embedded_data.py data/new',  # the other one is in use
+}
+
+
+@pytest.fixture(scope='session')
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working folder in which the commands find data, checkpoints, and configs of their names."""
+    root = tmp_path_factory.mktemp('world')
+    data = root / 'data'
+    generate_imagenet(data, 20, 10, progress=False)
+    generate_voc(data, 40, 40, 20, image_size=64, progress=False)  # an SVM needs three of each class
+    generate_coco(data, 6, 4, image_size=96, progress=False)
+    cell = {name: [('RBC', 0, (10, 10, 40, 40))] for name in ('a', 'b')}
+    write_voc(data / 'bccd', trainval=cell, test=cell)
+    for name, write in (('food-101', food101), ('dtd', dtd)):
+        write(data / name)
+    _write_subset(data / 'imagenet')
+    (data / 'embedded').symlink_to(data)
+    (data / 'cifar10').mkdir()
+    (data / 'cifar10/train').symlink_to(data / 'imagenet/train')
+    (data / 'cifar10/test').symlink_to(data / 'imagenet/val')
+    shutil.copy(next((data / 'imagenet/val').rglob('*.JPEG')), root / 'photo.jpg')
+    for name in ('tools', 'clsa_mm', 'requirements'):
+        (root / name).symlink_to(ROOT / name)
+    for name in all_configs():
+        path = root / 'configs' / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shrink(Config.fromfile(ROOT / 'configs' / name)).dump(path)
+    for snippet in COMMANDS + list(blocks('python')):
+        for word in re.findall(r'work_dirs/[\w-]+/\w+\.pth', snippet.text):
+            _write_checkpoint(root, Path(word))
+    return root
+
+
+def _write_subset(imagenet: Path) -> None:
+    """A list like SimCLR's, of images named after their class."""
+    names = []
+    for folder in sorted((imagenet / 'train').iterdir()):
+        image = folder / f'{folder.name}_1.JPEG'
+        image.symlink_to(next(folder.glob('*.JPEG')))
+        names.append(image.name)
+    text(imagenet / 'meta/1percent.txt', names)
+
+
+def _write_checkpoint(root: Path, path: Path) -> None:
+    """What a training by the config that the folder is named after would leave there."""
+    if (root / path).exists():
+        return
+    # The one nearest to the top: configs/mmselfsup/ has a namesake.
+    config = min((root / 'configs').rglob(f'{path.parent.name}.py'), key=lambda found: len(found.parts))
+    cfg = Config.fromfile(config)
+    init_default_scope(cfg.default_scope)
+    state = MODELS.build(cfg.model).state_dict()
+    (root / path).parent.mkdir(parents=True, exist_ok=True)
+    torch.save(dict(state_dict=state, meta=dict(cfg=cfg.pretty_text)), root / path)
+
+
+def _in_child(world: Path, log: Path, function: Callable[[], None]) -> None:
+    """Run in a forked process, which starts with everything imported and leaves nothing behind."""
+
+    def child() -> None:
+        with open(log, 'w') as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+            os.chdir(world)
+            function()
+
+    process = multiprocessing.get_context('fork').Process(target=child)
+    process.start()
+    process.join()
+    assert process.exitcode == 0, log.read_text()[-3000:]
+
+
+def _run_tool(words: list[str]) -> None:
+    words = words[1:] if words[0] == 'python' else words
+    script, *arguments = words
+    if script.endswith('.sh'):
+        assert os.access(script, os.X_OK)
+        script, arguments = _without_launcher(script, arguments)
+    sys.argv = [script, *arguments]
+    sys.path.insert(0, str(Path(script).parent.resolve()))
+    if script.startswith(MEASUREMENTS):
+        runpy.run_path(script)['parse_args']()
+    else:
+        runpy.run_path(script, run_name='__main__')
+
+
+def _without_launcher(script: str, arguments: list[str]) -> tuple[str, list[str]]:
+    """What the launcher's script would run in each process."""
+    name = Path(script).name
+    if name == 'dist_train.sh':
+        config, gpus, *rest = arguments
+        assert gpus.isdigit()
+        return 'tools/train.py', [config, *rest]
+    if name == 'dist_train_det.sh':
+        config, checkpoint, gpus, *rest = arguments
+        assert gpus.isdigit()
+        return 'tools/train.py', [config, '--backbone', checkpoint, *rest]
+    assert name == 'dist_test.sh', f'say here what {script} runs'
+    config, checkpoint, gpus, *rest = arguments
+    assert gpus.isdigit()
+    return 'tools/test.py', [config, checkpoint, *rest]
+
+
+@pytest.mark.parametrize('snippet', TOOLS, ids=str)
+def test_command_runs(snippet: Snippet, world: Path, tmp_path: Path) -> None:
+    text = snippet.text
+    for placeholder, value in PLACEHOLDERS.items():
+        text = text.replace(placeholder, value)
+    words = Snippet(snippet.page, snippet.line, text).words
+    _in_child(world, tmp_path / 'log', lambda: _run_tool(words))
+
+
+@pytest.mark.parametrize('snippet', [s for s in COMMANDS if s not in TOOLS], ids=str)
+def test_command_around_the_tools_exists(snippet: Snippet) -> None:
+    words = snippet.words
+    if words[0] == 'make':
+        subprocess.run(['make', '--dry-run', *words[1:]], cwd=ROOT, check=True, capture_output=True)
+    elif words[:2] == ['pip', 'install']:
+        setup = configparser.ConfigParser()
+        setup.read(ROOT / 'setup.cfg')
+        for extras in re.findall(r'\[([\w,]+)\]', snippet.text):
+            assert set(extras.split(',')) <= set(setup['options.extras_require'])
+        for name in re.findall(r'requirements/\S+', snippet.text):
+            assert (ROOT / name).is_file()
+    elif words[:3] == ['python', '-m', 'clsa_mm']:
+        subprocess.run([sys.executable, *words[1:]], check=True, capture_output=True)
+    else:
+        assert words[0] in ('source', 'cd', 'git', 'mkdir', 'tar', 'unzip', 'mim', 'tensorboard', 'mlflow')
+
+
+@pytest.mark.parametrize('snippet', list(blocks('python')), ids=str)
+def test_python_runs(snippet: Snippet, world: Path, tmp_path: Path) -> None:
+    def run() -> None:
+        if '_base_' in snippet.text:
+            path = world / 'configs' / f'own_{snippet.line}.py'
+            path.write_text(snippet.text)
+            cfg = Config.fromfile(path)
+            init_default_scope(cfg.default_scope)
+            MODELS.build(cfg.model)
+        else:
+            exec(compile(snippet.text, str(snippet), 'exec'), {})
+
+    _in_child(world, tmp_path / 'log', run)
+
+
+def test_site_builds_without_a_warning(tmp_path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, '-m', 'sphinx', '-q', '-W', '--keep-going', '-b', 'html', 'docs', str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / 'api/models.html').read_text().count('loss_contrastive')

@@ -1,0 +1,71 @@
+"""model-index.yml and the metafiles list every config, with the numbers that the config has."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from mmengine.config import Config
+
+ROOT = Path(__file__).parents[1]
+METAFILES = yaml.safe_load((ROOT / 'model-index.yml').read_text())['Import']
+MODELS = [model for path in METAFILES for model in yaml.safe_load((ROOT / path).read_text())['Models']]
+
+
+def test_every_config_is_listed_once():
+    files = {str(p.relative_to(ROOT)) for p in (ROOT / 'configs').rglob('*.py') if '_base_' not in p.parts}
+    listed = [model['Config'] for model in MODELS]
+    assert sorted(listed) == sorted(files)
+    names = [model['Name'] for model in MODELS]
+    assert len(set(names)) == len(names)
+    assert all(name == name.lower() for name in names)  # mim lower-cases what it is asked for
+
+
+def test_every_metafile_is_imported_and_lists_its_own_folder():
+    files = {str(p.relative_to(ROOT)) for p in (ROOT / 'configs').rglob('metafile.yml')}
+    assert sorted(METAFILES) == sorted(files)
+    for path in METAFILES:
+        for model in yaml.safe_load((ROOT / path).read_text())['Models']:
+            assert Path(model['Config']).parent == Path(path).parent
+
+
+def test_the_library_of_model_indexes_finds_no_fault():
+    load_model_index = pytest.importorskip('modelindex.load_model_index')
+    index = load_model_index.load(str(ROOT / 'model-index.yml'))
+    assert index.check(silent=True) == []
+    assert {model.in_collection for model in index.models} == {c.name for c in index.collections}
+    assert len(index.models) == len(MODELS)
+
+
+@pytest.mark.parametrize('model', MODELS, ids=lambda model: model['Name'])
+def test_schedule_and_batch_are_the_config_s(model):
+    cfg = Config.fromfile(ROOT / model['Config'])
+    metadata = model['Metadata']
+    if cfg.train_cfg.get('max_epochs'):
+        assert metadata['Epochs'] == cfg.train_cfg.max_epochs
+    else:
+        assert metadata['Iterations'] == cfg.train_cfg.max_iters
+    layout = re.search(r'_(\d+)xb(\d+)', model['Name'])
+    gpus = int(layout[1]) if layout else 1
+    steps = cfg.optim_wrapper.get('accumulative_counts', 1)
+    assert metadata['Batch Size'] == gpus * cfg.train_dataloader.batch_size * steps
+
+
+def test_every_figure_says_whose_it_is():
+    sources = {'paper': 0, 'ours': 0}
+    for model in MODELS:
+        for result in model['Results'] or []:
+            for name, value in result['Metrics'].items():
+                sources[re.fullmatch(r'.+ \((paper|ours)\)', name)[1]] += 1
+                assert isinstance(value, (int, float))
+    assert all(sources.values())
+
+
+def test_figures_of_the_authors():
+    """The table of the authors' README: single crop after 200 and 800 epochs."""
+    top1 = {
+        model['Name']: result['Metrics'].get('Top 1 Accuracy (paper)')
+        for model in MODELS
+        for result in model['Results'] or []
+    }
+    assert (top1['clsa_r50_8xb32_200e'], top1['clsa_r50_8xb32_800e']) == (69.4, 72.2)
