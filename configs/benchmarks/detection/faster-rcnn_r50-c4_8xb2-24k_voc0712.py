@@ -1,7 +1,7 @@
 """Faster R-CNN R50-C4 on PASCAL VOC 07+12 trainval, tested on VOC07 test: the transfer of MoCo and CLSA.
 
-The protocol of MoCo (arXiv 1911.05722, section 4.2) and of the official ``detection/`` configs: 24k steps of
-16 images, short side 480 to 800 in training and 800 in testing, nothing frozen, synchronised batch norm trained
+MoCo's protocol (arXiv 1911.05722, section 4.2) and the official ``detection/`` configs: 24k steps of 16
+images, short side 480 to 800 in training and 800 in testing, nothing frozen, synchronised batch norm trained
 in all stages and once more after res5. docs/detection.md lists what differs from detectron2.
 
 ``voc_11points/*`` is VOC07's way to score and detectron2's for this data, ``voc_area/*`` is VOC12's. ``mAP``
