@@ -101,7 +101,8 @@ def load_backbone_weights(module: nn.Module, path: str | Path) -> LoadReport:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        CheckpointError: If the file cannot be read, or not one weight fits.
+        CheckpointError: If the file cannot be read, not one weight fits, or the weights are those of a
+            ResNet of another depth, of which some layers would fit by chance.
     """
     return _load(module, backbone_state_dict(read_checkpoint(path)), str(path))
 
@@ -142,6 +143,12 @@ def load_backbone(path: str | Path) -> nn.Module:
 
 
 def _load(module: nn.Module, state: StateDict, source: str) -> LoadReport:
+    found, wanted = resnet_depth(state), getattr(module, 'depth', None)
+    if found and wanted and found != wanted:
+        raise CheckpointError(
+            f'{source} holds a ResNet-{found} and the {type(module).__name__} has depth {wanted}: give a '
+            f'checkpoint of depth {wanted}, or set the depth of the backbone to {found}.'
+        )
     report = LoadReport(source, unused=sorted(state.keys() - module.state_dict().keys()))
     fitting = {}
     for key, value in module.state_dict().items():

@@ -50,6 +50,8 @@ def read_checkpoint(path: str | Path) -> dict:
         CheckpointError: If the file is no checkpoint, is damaged, or needs more than the above.
     """
     path = Path(path).expanduser()
+    if path.is_dir():
+        raise FileNotFoundError(f'{path} is a folder, not a checkpoint file; name a file in it.')
     if not path.is_file():
         raise FileNotFoundError(f'There is no checkpoint file {path}; check the path.')
     _check_hash(path)

@@ -189,6 +189,20 @@ def test_report_of_a_partial_match(tmp_path: Path) -> None:
     assert str(report).startswith('loaded 1/2 keys from')
 
 
+@pytest.mark.parametrize(('found', 'wanted'), [(18, 50), (101, 50), (50, 101), (34, 18)])
+def test_weights_of_another_depth_are_refused(tmp_path: Path, found: int, wanted: int) -> None:
+    """Many names and shapes of a deeper ResNet fit a shallower one, which would run as a mixture."""
+    state = getattr(torchvision.models, f'resnet{found}')().state_dict()
+    path = save(tmp_path / 'other.pth', state)
+    model = ResNet(depth=wanted)
+    before = model.conv1.weight.clone()
+    with pytest.raises(
+        CheckpointError, match=f'holds a ResNet-{found} and the ResNet has depth {wanted}: give'
+    ):
+        load_backbone_weights(model, path)
+    assert torch.equal(model.conv1.weight, before)
+
+
 def test_nothing_matches(tmp_path: Path) -> None:
     path = save(tmp_path / 'a.pth', dict(weight=torch.ones(5), kernel=torch.ones(1)))
     with pytest.raises(

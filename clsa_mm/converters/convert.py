@@ -1,7 +1,8 @@
 """From one library's checkpoint to another's."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -98,7 +99,7 @@ def convert(checkpoint: Mapping, target: str, source: str | None = None) -> Conv
         taken={part: len(names) for part, names in taken.items()},
         left_out=left_out,
         others=list(parts.get('other', ())),
-        note=layout.note + _unusual(parts['backbone'], layout),
+        note=layout.note + _unknown(parts['backbone']) + _unusual(parts['backbone'], layout),
     )
 
 
@@ -117,7 +118,7 @@ def convert_file(
     Raises:
         FileNotFoundError: If there is no ``source``.
         FileExistsError: If ``destination`` exists and ``force`` is not given.
-        CheckpointError: If it cannot be converted, or ``destination`` is no name for such a file.
+        CheckpointError: If it cannot be converted or written, or ``destination`` is no name for such a file.
     """
     _check_destination(destination, target, force)
     conversion = convert(read_checkpoint(source), target, source_format)
@@ -127,20 +128,44 @@ def convert_file(
 
 def write_checkpoint(content: dict, path: Path) -> None:
     """Write a whole file or none: torch's format, or for ``.pkl`` a pickle of numpy arrays."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f'.{path.name}.{os.getpid()}.unfinished')
-    try:
+    with unfinished_file(path) as unfinished:
         with unfinished.open('wb') as file:
             (dump_arrays if path.suffix == '.pkl' else torch.save)(content, file)
         os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def unfinished_file(path: Path) -> Iterator[Path]:
+    """Lend a name beside ``path``, to write to and to rename; what fails leaves nothing, nor new folders.
+
+    Raises:
+        CheckpointError: If the system refuses a step: no permission, a full disk, a file for a folder.
+    """
+    new_folders: list[Path] = []
+    unfinished = path.with_name(f'.{path.name}.{os.getpid()}.unfinished')
+    try:
+        new_folders += [folder for folder in path.parents if not folder.exists()]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield unfinished
+    except BaseException as error:
+        for remove in (unfinished.unlink, *(folder.rmdir for folder in new_folders)):
+            with suppress(OSError):
+                remove()
+        # torch's writer covers the system's error with one of its own.
+        cause = error.__context__ if isinstance(error, RuntimeError) else error
+        if not isinstance(cause, OSError) or cause.errno is None:
+            raise
+        raise CheckpointError(
+            f'{path} cannot be written: {cause}. Mend that, or give another path.'
+        ) from error
 
 
 def _check_destination(path: Path, target: str, force: bool) -> None:
     if (path.suffix == '.pkl') != (target == 'detectron2'):
         wanted = '.pkl' if target == 'detectron2' else '.pth (or .pth.tar, .pt)'
         raise CheckpointError(f'{path}: the name of a {target} file has to end in {wanted}; rename it.')
+    if path.is_dir():
+        raise CheckpointError(f'{path} is a folder; give the name of a file in it.')
     if path.exists() and not force:
         raise FileExistsError(f'{path} exists; give --force to replace it, or another name.')
 
@@ -153,6 +178,16 @@ def _agree(source: str, detected: str) -> bool:
 
 def _counts(numbers: Mapping[str, int]) -> str:
     return ', '.join(f'{part} {number}' if number else part for part, number in numbers.items())
+
+
+def _unknown(backbone: StateDict) -> str:
+    """Where names are a ResNet's and the whole is none."""
+    if resnet_depth(backbone) or len(odd_names(backbone)) == len(backbone):
+        return ''
+    return (
+        f'\nNOTE: the backbone is not a complete ResNet known here (18, 34, 50, 101, 152 with a plain stem); '
+        f'it has {some(backbone)}: see that nothing of it is missing'
+    )
 
 
 def _unusual(backbone: StateDict, target: Target) -> str:

@@ -5,7 +5,7 @@ A checkpoint is taken apart into named parts, the same for all layouts, and put 
 - ``backbone``: the (query) backbone, under torchvision's names, which are mmpretrain's and timm's too.
 - ``neck``: the two layers of MoCo v2's projection, ``0.`` and ``2.``; other necks are among ``other``.
 - ``key_encoder``: ``backbone.`` and ``neck.mlp.`` of the key encoder, as above.
-- ``queue``: ``keys`` (K, C) and ``num_enqueued`` ().
+- ``queue``: ``keys`` (K, C) and ``num_enqueued`` (); one without the other is among ``other``.
 - ``classifier``: ``weight`` (classes, D) and ``bias`` (classes,) of a linear classifier.
 - ``other``: what is none of these, under the checkpoint's own names.
 """
@@ -29,6 +29,8 @@ _CLSA_PREFIXES = dict(
     queue='queue.',
     classifier='head.fc.',
 )
+# The two halves of a layout's queue.
+_QUEUES = dict(official={'queue', 'queue_ptr'}, clsa={'queue.keys', 'queue.num_enqueued'})
 # Wrappers' prefixes: DistributedDataParallel and torch.compile.
 _WRAPPER_PREFIX = re.compile(r'^(module\.|_orig_mod\.)+')
 _RESNET_NAME = re.compile(r'(?:layer([1-4])\.(\d+)\.)?(conv|bn|downsample\.)([0-3])\.(\w+)')
@@ -97,10 +99,14 @@ def take_apart(checkpoint: Mapping, layout: str | None = None) -> Parts:
     Raises:
         CheckpointError: If no weights are in it.
     """
-    place = _PLACES[layout or detect_layout(checkpoint)]
+    layout = layout or detect_layout(checkpoint)
+    state = weights_of(checkpoint)
+    whole_queue = _QUEUES.get(layout, set()) <= state.keys()
     parts: Parts = {}
-    for name, value in weights_of(checkpoint).items():
-        part, inner = place(name)
+    for name, value in state.items():
+        part, inner = _PLACES[layout](name)
+        if part == 'queue' and not whole_queue:
+            part, inner = 'other', name
         parts.setdefault(part, {})[inner] = value
     queue = parts.get('queue', {})
     if 'queue_ptr' in queue:

@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 
-from clsa_mm.converters.convert import write_checkpoint
+from clsa_mm.checkpoint import backbone_state_dict, load_backbone
+from clsa_mm.converters.convert import unfinished_file
 from clsa_mm.converters.layouts import some, take_apart, weights_of
 from clsa_mm.converters.targets import plain_meta
 from clsa_mm.safe_load import CheckpointError, file_sha256, read_checkpoint
@@ -30,7 +31,8 @@ def publish_checkpoint(
         source: A training checkpoint.
         destination: Path of the new file up to the hash; a ``.pth`` at its end is dropped.
         backbone_only: Keep the backbone alone.
-        config: The config that belongs to it. Defaults to the one in ``source``, where mmengine put it.
+        config: The config that belongs to it, which is tried. Defaults to the one in ``source``, where
+            mmengine put it.
 
     Returns:
         The path that was written, and the names of what ``source`` has more.
@@ -38,7 +40,8 @@ def publish_checkpoint(
     Raises:
         FileNotFoundError: If there is no ``source``.
         FileExistsError: If the very file is there already.
-        CheckpointError: If it cannot be read, or no config is known.
+        CheckpointError: If it cannot be read or written, no config is known, or ``config`` does not belong
+            to the weights.
     """
     checkpoint = read_checkpoint(source)
     meta = plain_meta(checkpoint, 'cfg', 'epoch', 'iter', 'seed', 'experiment_name')
@@ -60,16 +63,30 @@ def publish_checkpoint(
         left_out += [str(name) for name in checkpoint if name not in ('meta', 'state_dict')]
 
     stem = destination.name.removesuffix('.pth')
-    unfinished = destination.with_name(f'.{stem}.{os.getpid()}.pth')
-    try:
-        write_checkpoint(dict(meta=meta, state_dict=state), unfinished)
+    with unfinished_file(destination) as unfinished:
+        with unfinished.open('wb') as file:  # by its name, torch would write that into the file
+            torch.save(dict(meta=meta, state_dict=state), file)
+        if config is not None:
+            _try_pair(unfinished, source, config)
         path = destination.with_name(f'{stem}-{file_sha256(unfinished)[:8]}.pth')
         if path.exists():
             raise FileExistsError(f'{path} exists, with the same content; nothing to do.')
         os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
     return path, left_out
+
+
+def _try_pair(written: Path, source: Path, config: Path) -> None:
+    """Build the config's backbone with the weights, as the file's users will."""
+    try:
+        known = load_backbone(written).state_dict()
+        if more := sorted(backbone_state_dict(read_checkpoint(written)).keys() - known.keys()):
+            raise CheckpointError(f'the backbone of the config has no {some(more)}.')
+    except Exception as error:  # building what a config asks for can raise anything
+        reason = str(error).replace(str(written), str(source))
+        raise CheckpointError(
+            f'The config {config} and the weights of {source} do not belong together: {reason} '
+            'Give the config that they were trained with.'
+        ) from error
 
 
 def _versions() -> dict[str, str]:

@@ -3,6 +3,7 @@
 import argparse
 import pickle
 import pickletools
+import re
 
 import conversion_matrix as reference
 import numpy as np
@@ -30,6 +31,16 @@ def source(request, tmp_path_factory):
     torch.save(dict(meta=dict(epoch=3), state_dict=model.state_dict()), path)
     with torch.no_grad():
         return request.param, path, model.backbone(IMAGES)[0]
+
+
+@pytest.fixture
+def small_files():
+    """The system refuses to write more than 100 kB to a file."""
+    resource = pytest.importorskip('resource', reason='needs the limits of a Unix system')
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 @pytest.mark.parametrize('target', FORMATS)
@@ -252,6 +263,35 @@ def test_moco_v1s_projection_is_left_out_by_name():
     assert set(conversion.taken) == {'backbone'}
 
 
+@pytest.mark.parametrize('half', [{'queue': torch.ones(16, 8)}, {'queue_ptr': torch.tensor([4])}])
+@pytest.mark.parametrize('target', ['clsa', 'official', 'mm'])
+def test_half_an_official_queue_is_left_out_by_name(half, target):
+    state = {f'encoder_q.{name}': value for name, value in ResNet(18).state_dict().items()}
+    conversion = convert(dict(state_dict=state | half), target)
+    assert conversion.taken == dict(backbone=120) and conversion.left_out == dict(other=1)
+    assert conversion.others == list(half) and f'other: {next(iter(half))}\n' in str(conversion)
+    assert not [name for name in conversion.content['state_dict'] if 'queue' in name]
+    assert 'num_enqueued' not in conversion.content
+
+
+@pytest.mark.parametrize('half', ['queue.keys', 'queue.num_enqueued'])
+def test_half_a_queue_of_ours_is_left_out_by_name(half):
+    state = {f'backbone.{name}': value for name, value in ResNet(18).state_dict().items()}
+    conversion = convert(dict(state_dict={**state, half: torch.ones(8, 16)}), 'official')
+    assert conversion.taken == dict(backbone=120) and conversion.others == [half]
+
+
+@pytest.mark.parametrize('target', ['clsa', 'mm'])
+def test_an_incomplete_resnet_is_noted(target):
+    note = r'NOTE: the backbone is not a complete ResNet known here .* it has conv1\.weight:'
+    assert re.search(note, str(convert({'conv1.weight': torch.ones(64, 3, 7, 7)}, target)))
+    state = ResNet(50).state_dict()
+    assert 'NOTE' not in str(convert(state, target))
+    cut = {name: value for name, value in state.items() if not name.startswith('layer4.2.')}
+    assert 'not a complete ResNet known here' in str(convert(cut, target))
+    assert 'NOTE' not in str(convert(dict(state_dict={'backbone.patch_embed.weight': torch.ones(3)}), target))
+
+
 def test_a_small_stem_is_noted():
     narrow = dict(stem_channels=8, base_channels=8)
     conversion = convert(ResNet(18, **narrow).state_dict(), 'torchvision')
@@ -303,6 +343,15 @@ def test_files_are_whole_and_not_replaced(tmp_path):
         convert_file(path, tmp_path / 'a.pkl', 'timm')
     with pytest.raises(FileNotFoundError, match='no checkpoint file'):
         convert_file(tmp_path / 'none.pth', tmp_path / 'a.pth', 'timm')
+    with pytest.raises(FileNotFoundError, match='new is a folder, not a checkpoint file; name a file in it'):
+        convert_file(out.parent, tmp_path / 'a.pth', 'timm')
+
+
+@pytest.mark.parametrize('name', ['a.pth', 'a.pkl'])
+def test_a_full_disk_leaves_nothing(name, tmp_path, small_files):
+    with pytest.raises(CheckpointError, match=rf'{name} cannot be written: .*File too large.*another path'):
+        write_checkpoint(dict(a=np.ones(100_000)), tmp_path / 'new' / 'folder' / name)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_exports_hold_tensors_and_plain_data(tmp_path):

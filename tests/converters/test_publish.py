@@ -11,7 +11,7 @@ from mmengine.registry import MODELS, init_default_scope
 
 import clsa_mm
 from clsa_mm.checkpoint import CheckpointError, read_checkpoint
-from clsa_mm.converters import publish_checkpoint
+from clsa_mm.converters.publish import publish_checkpoint
 
 
 @pytest.fixture
@@ -107,3 +107,44 @@ def test_nothing_but_a_head(trained, tmp_path):
     torch.save(dict(state_dict={'head.fc.weight': torch.ones(1)}, meta=dict(cfg='a = 1')), tmp_path / 'h.pth')
     with pytest.raises(CheckpointError, match='backbone, only head.fc.weight'):
         publish_checkpoint(tmp_path / 'h.pth', tmp_path / 'a', backbone_only=True)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'reason'),
+    [
+        ({'model.backbone.base_channels': 16}, 'weights do not fit the backbone .*mismatched: '),
+        ({'model.backbone.depth': 34}, 'epoch_2.pth .*depth.{1,3}34'),
+        ({'model.backbone.depth': 19}, '19'),
+    ],
+)
+def test_a_config_of_other_weights(trained, tmp_path, changes, reason):
+    path, cfg, _ = trained
+    cfg.merge_from_dict(changes)
+    config = tmp_path / 'config.py'
+    cfg.dump(config)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(
+        CheckpointError,
+        match=f'config.py and the weights of .*epoch_2.pth do not belong together: .*{reason}',
+    ):
+        publish_checkpoint(path, tmp_path / 'new' / 'a', config=config)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_config_of_a_smaller_backbone(trained, tmp_path):
+    """All that it has is in the file, and the file has more."""
+    path, cfg, _ = trained
+    cfg.dump(tmp_path / 'config.py')
+    content = read_checkpoint(path)
+    content['state_dict']['backbone.layer1.2.conv1.weight'] = torch.ones(8, 8, 3, 3)
+    torch.save(content, tmp_path / 'larger.pth')
+    with pytest.raises(CheckpointError, match=r'together: the backbone of the config has no layer1\.2\.'):
+        publish_checkpoint(tmp_path / 'larger.pth', tmp_path / 'a', config=tmp_path / 'config.py')
+    assert not [*tmp_path.glob('a-*'), *tmp_path.glob('.*')]
+
+
+def test_no_folder_to_write_to(trained, tmp_path):
+    (tmp_path / 'file').write_text('mine')
+    with pytest.raises(CheckpointError, match='file/a cannot be written: .*another path'):
+        publish_checkpoint(trained[0], tmp_path / 'file' / 'a')
+    assert (tmp_path / 'file').read_text() == 'mine'

@@ -81,8 +81,40 @@ def test_convert_errors(run, official, tmp_path, arguments, message):
         run('convert.py', tmp_path / 'none.pth', tmp_path / 'a.pth', '--to', 'mm')
 
 
+@pytest.mark.parametrize('force', [(), ('--force',)])
+def test_convert_to_and_from_folders(run, official, tmp_path, force):
+    folder = tmp_path / 'folder'
+    folder.mkdir()
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(SystemExit, match='folder is a folder; give the name of a file in it'):
+        run('convert.py', official, folder, '--to', 'mm', *force)
+    with pytest.raises(SystemExit, match='folder is a folder, not a checkpoint file; name a file in it'):
+        run('convert.py', folder, tmp_path / 'a.pth', '--to', 'mm', *force)
+    with pytest.raises(
+        SystemExit, match='a.pth cannot be written: .*official.pth.tar.*another path'
+    ) as caught:
+        run('convert.py', official, official / 'a.pth', '--to', 'mm', *force)
+    assert '\n' not in str(caught.value)
+    assert sorted(tmp_path.iterdir()) == before and not list(folder.iterdir())
+
+
+def test_a_name_that_the_system_refuses(run, official, tmp_path):
+    for tool, *options in (['convert.py', '--to', 'mm'], ['publish_model.py', '--backbone-only']):
+        with pytest.raises(SystemExit, match='File name too long') as caught:
+            run(tool, 'x' * 300, tmp_path / 'a.pth', *options)
+        assert '\n' not in str(caught.value)
+
+
 def test_publish(run, official, tmp_path, tiny_pretraining):
-    tiny_pretraining().dump(tmp_path / 'config.py')
+    cfg = tiny_pretraining()
+    cfg.dump(tmp_path / 'narrow.py')
+    cfg.model.backbone = dict(type='ResNet', depth=18)
+    cfg.dump(tmp_path / 'config.py')
+    with pytest.raises(
+        SystemExit, match='narrow.py and the weights of .*official.pth.tar do not belong together'
+    ):
+        run('publish_model.py', official, tmp_path / 'r18', '--config', tmp_path / 'narrow.py')
+    assert not list(tmp_path.glob('*r18*'))
     with pytest.raises(SystemExit, match='give the one it was trained with by --config'):
         run('publish_model.py', official, tmp_path / 'r18', '--backbone-only')
     text = run(

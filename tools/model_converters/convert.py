@@ -36,7 +36,7 @@ def main() -> None:
     register_safe_loader(args.trust_checkpoint)
     try:
         conversion = convert_file(args.source, args.destination, args.to, args.source_format, args.force)
-    except (CheckpointError, FileExistsError, FileNotFoundError) as error:
+    except (CheckpointError, OSError) as error:
         raise SystemExit(str(error)) from error
     print(f'{conversion}\nwritten: {args.destination}')
 

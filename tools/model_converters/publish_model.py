@@ -8,7 +8,7 @@ from pathlib import Path
 
 import clsa_mm  # noqa: F401  # isort: skip  checks the stack before anything of it is imported
 
-from clsa_mm.converters import publish_checkpoint
+from clsa_mm.converters.publish import publish_checkpoint
 from clsa_mm.safe_load import CheckpointError, add_trust_argument, register_safe_loader
 
 
@@ -29,7 +29,7 @@ def main() -> None:
     register_safe_loader(args.trust_checkpoint)
     try:
         path, left_out = publish_checkpoint(args.source, args.destination, args.backbone_only, args.config)
-    except (CheckpointError, FileExistsError, FileNotFoundError) as error:
+    except (CheckpointError, OSError) as error:
         raise SystemExit(str(error)) from error
     if left_out:
         print(f'left out: {", ".join(left_out)}')
