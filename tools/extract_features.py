@@ -20,6 +20,7 @@ from mmengine.registry import init_default_scope
 
 from clsa_mm.engine.machine import adapt_to_machine
 from clsa_mm.evaluation import save_features
+from clsa_mm.evaluation.feature_files import new_folder
 from clsa_mm.evaluation.frozen_model import (
     build_dataloader,
     build_folder_dataloader,
@@ -58,6 +59,9 @@ def main() -> None:
     """Extract each split."""
     args = parse_args()
     register_safe_loader(args.trust_checkpoint)
+    splits = ['images'] if args.images else args.splits
+    for split in splits:  # all of them before the work of the first
+        new_folder(args.out / split)
     cfg = Config.fromfile(args.config)
     cfg.launcher = args.launcher
     if args.cfg_options:
@@ -68,7 +72,7 @@ def main() -> None:
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     source = describe_source(cfg, args.checkpoint)
     model = build_frozen_model(cfg, args.checkpoint)
-    for split in ['images'] if args.images else args.splits:
+    for split in splits:
         loader = build_folder_dataloader(cfg, args.images) if args.images else build_dataloader(cfg, split)
         folder = save_features(model, loader, args.out / split, dict(source, split=split))
         print(f'{folder}: features of {len(loader.dataset)} images')

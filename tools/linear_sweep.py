@@ -24,7 +24,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__.split('\n')[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument('features', type=Path, help='folder with features of two splits')
+    parser.add_argument('features', type=Path, help='folder with the folders of two splits')
     parser.add_argument('--train', default='train', help='split to train on')
     parser.add_argument('--test', default='test', help='split to test on')
     parser.add_argument('--lrs', type=float, nargs='+', default=[0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30])
@@ -42,6 +42,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Print the table."""
     args = parse_args()
+    if args.out:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
     train, test = (load_features(args.features / split) for split in (args.train, args.test))
     check_same_source(train, test)
     settings = grid(args.lrs, args.weight_decays, STANDARDIZE[args.standardize])

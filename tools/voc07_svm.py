@@ -7,6 +7,7 @@ python tools/voc07_svm.py --features features     # of tools/extract_features.py
 
 import argparse
 import json
+import math
 import os
 import tempfile
 from pathlib import Path
@@ -21,7 +22,13 @@ from clsa_mm.engine.machine import adapt_to_machine
 from clsa_mm.evaluation import FeatureSet, load_features, save_features
 from clsa_mm.evaluation.feature_files import check_same_source
 from clsa_mm.evaluation.frozen_model import build_dataloader, build_frozen_model, describe_source
-from clsa_mm.evaluation.voc07_svm import COSTS, svm_report, svm_table, train_class_svms
+from clsa_mm.evaluation.voc07_svm import (
+    COSTS,
+    require_scikit_learn,
+    svm_report,
+    svm_table,
+    train_class_svms,
+)
 from clsa_mm.safe_load import add_trust_argument, register_safe_loader
 
 
@@ -42,6 +49,10 @@ def parse_args() -> argparse.Namespace:
         parser.error('give either a config or --features')
     if args.config and bool(args.checkpoint) == args.random_init:
         parser.error('give either a checkpoint or --random-init')
+    if not all(0 < cost < math.inf for cost in args.costs):
+        parser.error(f'--costs must be > 0, got {", ".join(f"{cost:g}" for cost in args.costs)}')
+    if args.jobs < 1:
+        parser.error(f'--jobs must be at least 1, got {args.jobs}')
     return args
 
 
@@ -64,8 +75,9 @@ def evaluate(train: FeatureSet, test: FeatureSet, costs: list[float], jobs: int)
     check_same_source(train, test, labels='multi')
     labels = np.array(test.labels)
     svms = train_class_svms(
-        np.array(train.features), np.array(train.labels), np.array(test.features), costs, jobs
-    )
+        np.array(train.features), np.array(train.labels), np.array(test.features), costs, jobs,
+        train.meta['classes'],
+    )  # fmt: skip
     return svm_report(svms, labels, train.meta, costs)
 
 
@@ -73,6 +85,9 @@ def main() -> None:
     """Print the table."""
     args = parse_args()
     register_safe_loader(args.trust_checkpoint)
+    require_scikit_learn()  # this and the folder before the work, which takes long
+    if args.out:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
         folder = args.features or Path(temporary)
         if args.config:

@@ -73,9 +73,7 @@ def save_features(
         FileExistsError: If the folder exists.
         ValueError: As ``iter_features``, or if labels are not as the data set promises.
     """
-    folder = Path(folder).expanduser()
-    if folder.exists():
-        raise FileExistsError(f'{folder} exists already: remove it, or give another folder for the features.')
+    folder = new_folder(folder)
     dataset, kind = dataloader.dataset, label_kind(dataloader.dataset)
     classes = getattr(dataset, 'metainfo', {}).get('classes')
     read_labels = {'single': labels_of, 'none': None}.get(kind)
@@ -96,6 +94,21 @@ def save_features(
     return folder
 
 
+def new_folder(folder: str | Path) -> Path:
+    """The path of a folder for features, which must not exist yet.
+
+    Args:
+        folder: The folder.
+
+    Raises:
+        FileExistsError: If it exists.
+    """
+    folder = Path(folder).expanduser()
+    if folder.exists():
+        raise FileExistsError(f'{folder} exists already: remove it, or give another folder for the features.')
+    return folder
+
+
 def load_features(folder: str | Path) -> FeatureSet:
     """Open what :func:`save_features` wrote; the arrays are memory-mapped, read-only.
 
@@ -109,8 +122,8 @@ def load_features(folder: str | Path) -> FeatureSet:
     folder = Path(folder).expanduser()
     if not (folder / 'meta.json').is_file():
         raise FileNotFoundError(
-            f'{folder} holds no features (no meta.json): write them with tools/extract_features.py, and give '
-            'the folder of one split.'
+            f'{folder} holds no features (no meta.json). Write them with tools/extract_features.py --out '
+            f'{folder.parent}; load_features takes the folder of one split, the tools the folder above it.'
         )
     meta = json.loads((folder / 'meta.json').read_text())
     features = np.load(folder / 'features.npy', mmap_mode='r')

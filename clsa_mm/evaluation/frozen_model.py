@@ -14,6 +14,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from clsa_mm.checkpoint import load_backbone_weights
+from clsa_mm.safe_load import file_sha256
 
 
 def build_frozen_model(cfg: Config, checkpoint: str | None) -> nn.Module:
@@ -52,13 +53,18 @@ def describe_source(cfg: Config, checkpoint: str | None) -> dict[str, str | None
 
     Returns:
         Names and sha256 of both.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
     """
-    digest = None if checkpoint is None else sha256(Path(checkpoint).expanduser().read_bytes()).hexdigest()
+    path = None if checkpoint is None else Path(checkpoint).expanduser()
+    if path is not None and not path.is_file():
+        raise FileNotFoundError(f'There is no checkpoint file {path}; check the path.')
     return dict(
         config=cfg.filename,
         config_sha256=sha256(cfg.pretty_text.encode()).hexdigest(),
         checkpoint=None if checkpoint is None else str(checkpoint),
-        checkpoint_sha256=digest,
+        checkpoint_sha256=None if path is None else file_sha256(path),
     )
 
 

@@ -43,6 +43,7 @@ def train_class_svms(
     test_features: np.ndarray,
     costs: Sequence[float] = COSTS,
     jobs: int = 1,
+    names: Sequence[str] | None = None,
 ) -> list[ClassSVM]:
     """Train the SVMs and score the test images.
 
@@ -55,6 +56,7 @@ def train_class_svms(
         test_features: Shape (N_test, D).
         costs: Values of C to choose from, > 0.
         jobs: Classes to train at the same time.
+        names: The classes, for messages.
 
     Returns:
         One entry per class.
@@ -64,11 +66,8 @@ def train_class_svms(
         ValueError: If shapes do not fit, a feature is not finite, or a class has fewer positive or negative
             images than folds.
     """
-    try:
-        import sklearn  # noqa: F401
-    except ImportError as error:
-        raise ImportError('The SVMs are of scikit-learn: pip install "scikit-learn>=1.4".') from error
-    _check(features, labels, test_features, costs)
+    require_scikit_learn()
+    _check(features, labels, test_features, costs, names)
     features, test_features = _unit_length(features), _unit_length(test_features)
 
     def train(column: int) -> ClassSVM:
@@ -84,6 +83,18 @@ def train_class_svms(
     with warnings.catch_warnings(), ThreadPoolExecutor(jobs) as pool:
         warnings.simplefilter('ignore')  # non-convergence is counted instead
         return list(pool.map(train, range(labels.shape[1])))
+
+
+def require_scikit_learn() -> None:
+    """Say what to install if scikit-learn is not there.
+
+    Raises:
+        ImportError: If it is not.
+    """
+    try:
+        import sklearn  # noqa: F401
+    except ImportError as error:
+        raise ImportError('The SVMs are of scikit-learn: pip install "scikit-learn>=1.4".') from error
 
 
 def svm_report(
@@ -188,7 +199,13 @@ def _unit_length(features: np.ndarray) -> np.ndarray:
     return features / (np.linalg.norm(features, axis=1, keepdims=True) + 1e-5)
 
 
-def _check(features: np.ndarray, labels: np.ndarray, test: np.ndarray, costs: Sequence[float]) -> None:
+def _check(
+    features: np.ndarray,
+    labels: np.ndarray,
+    test: np.ndarray,
+    costs: Sequence[float],
+    names: Sequence[str] | None,
+) -> None:
     if features.ndim != 2 or labels.ndim != 2 or len(features) != len(labels):
         raise ValueError(
             'The SVMs need features (N, D) and labels (N, C) of several classes per image, got '
@@ -203,9 +220,11 @@ def _check(features: np.ndarray, labels: np.ndarray, test: np.ndarray, costs: Se
         raise ValueError('The features hold NaN or infinity: has the pretraining diverged?')
     if not costs or min(costs) <= 0:
         raise ValueError(f'The costs C must be > 0, got {list(costs)}.')
-    fewest = np.minimum((labels == 1).sum(0), (labels == 0).sum(0))
-    if fewest.min() < FOLDS:
-        raise ValueError(
-            f'Class number {int(fewest.argmin())} has only {fewest.min()} positive or negative training '
-            f'images, and {FOLDS}-fold cross-validation needs {FOLDS}: give more images.'
-        )
+    for kind, value in (('positive', 1), ('negative', 0)):
+        images = (labels == value).sum(0)
+        if images.min() < FOLDS:
+            column = int(images.argmin())
+            raise ValueError(
+                f'Class {names[column] if names else column} has only {images.min()} {kind} training images, '
+                f'and {FOLDS}-fold cross-validation needs {FOLDS}: give more images.'
+            )

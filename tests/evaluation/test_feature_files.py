@@ -91,7 +91,7 @@ def test_a_folder_that_exists_is_kept(folder: Path, tmp_path: Path) -> None:
 
 
 def test_wrong_folders(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match='extract_features.py'):
+    with pytest.raises(FileNotFoundError, match='extract_features.py --out .*takes the folder of one split'):
         load_features(tmp_path)
     out = save_features(
         TinyModel(), build_loader(loader_config(folder)), tmp_path / 'a', dict(checkpoint_sha256='1')

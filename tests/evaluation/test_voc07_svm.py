@@ -67,12 +67,23 @@ def test_report_says_what_the_figures_mean() -> None:
         (lambda f, y, t: (f, y[:, 0], t), 'multi-label'),
         (lambda f, y, t: (f, y, t[:, :4]), 'same backbone'),
         (lambda f, y, t: (f * np.nan, y, t), 'NaN or infinity'),
-        (lambda f, y, t: (f, np.where(np.arange(60)[:, None] < 2, 1, 0), t), 'only 2 positive.*more images'),
+        (
+            lambda f, y, t: (f, np.where(np.arange(60)[:, None] < 2, 1, 0), t),
+            'Class 0 has only 2 positive.*more images',
+        ),
+        (lambda f, y, t: (f, np.where(np.arange(60)[:, None] < 1, 0, 1), t), 'only 1 negative.*more images'),
     ],
 )
 def test_errors(change, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         train_class_svms(*change(*data()), COSTS)
+
+
+def test_a_class_with_few_images_is_named() -> None:
+    features, labels, test = data()
+    labels[:, 1] = np.arange(60) < 2
+    with pytest.raises(ValueError, match='Class b has only 2 positive training images'):
+        train_class_svms(features, labels, test, COSTS, names=['a', 'b', 'c'])
 
 
 def test_costs_are_positive() -> None:

@@ -1,8 +1,10 @@
 """Extraction to disk, the learning-rate sweep and the SVM benchmark, as users call them."""
 
+import hashlib
 import json
 import os
 import runpy
+import shutil
 import socket
 import subprocess
 import sys
@@ -52,9 +54,9 @@ def voc_features(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_svm_table_and_json(voc_features: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     run('voc07_svm.py', '--features', voc_features, '--costs', '0.1', '1', '--jobs', '1',
-        '--out', tmp_path / 'svm.json')  # fmt: skip
+        '--out', tmp_path / 'new' / 'svm.json')  # fmt: skip
     table = capsys.readouterr().out
-    report = json.loads((tmp_path / 'svm.json').read_text())
+    report = json.loads((tmp_path / 'new' / 'svm.json').read_text())
     assert len(report['classes']) == 20 and report['images'] == 80 and report['dimensions'] == 256
     assert {row['cost'] for row in report['classes'].values()} <= {0.1, 1}
     values = [row['AP_11point'] for row in report['classes'].values() if row['AP_11point'] is not None]
@@ -64,8 +66,8 @@ def test_svm_table_and_json(voc_features: Path, tmp_path: Path, capsys: pytest.C
 
 def test_sweep_of_several_labels(voc_features: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     run('linear_sweep.py', voc_features, '--lrs', '0.1', '1', '--standardize', 'both', '--epochs', '2',
-        '--out', tmp_path / 'sweep.json')  # fmt: skip
-    rows = json.loads((tmp_path / 'sweep.json').read_text())['results']
+        '--out', tmp_path / 'new' / 'sweep.json')  # fmt: skip
+    rows = json.loads((tmp_path / 'new' / 'sweep.json').read_text())['results']
     assert [(row['lr'], row['standardize']) for row in rows] == [
         (0.1, False),
         (1, False),
@@ -97,6 +99,7 @@ def test_a_checkpoint_through_every_way(
     np.testing.assert_allclose(first.features, images.features, rtol=1e-5, atol=1e-6)
     assert [Path(path).name for path in first.paths] == [Path(path).name for path in images.paths]
     assert images.labels is None
+    assert first.meta['checkpoint_sha256'] == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
     difference = load_features(tmp_path / 'random' / 'test').features - first.features
     assert np.abs(difference).max() > 1e-3
 
@@ -143,6 +146,9 @@ def test_two_processes_write_what_one_does(image_root: Path, tmp_path: Path) -> 
         (['extract_features.py', CIFAR, '--out', 'x'], 'either a checkpoint or --random-init'),
         (['voc07_svm.py'], 'either a config or --features'),
         (['voc07_svm.py', VOC], 'either a checkpoint or --random-init'),
+        (['voc07_svm.py', VOC, '--random-init', '--costs', '1', '0'], '--costs must be > 0, got 1, 0'),
+        (['voc07_svm.py', VOC, '--random-init', '--costs', 'nan'], '--costs must be > 0'),
+        (['voc07_svm.py', VOC, '--random-init', '--jobs', '0'], '--jobs must be at least 1'),
     ],
 )
 def test_usage(arguments: list[str], message: str, capsys: pytest.CaptureFixture) -> None:
@@ -163,3 +169,44 @@ def test_a_config_without_the_split(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match='no labelled `train` data.*add a KNNHook'):
         run('extract_features.py', pretraining, '--random-init', '--out', tmp_path, '--cfg-options', *NARROW,
             'model.neck.in_channels=256', 'model.queue_len=8')  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    'arguments', [['extract_features.py', CIFAR, 'none.pth', '--out', 'x'], ['voc07_svm.py', VOC, 'none.pth']]
+)
+def test_a_checkpoint_that_does_not_exist(arguments: list[str]) -> None:
+    with pytest.raises(FileNotFoundError, match=r'no checkpoint file none\.pth; check the path'):
+        run(*arguments)
+
+
+def test_all_folders_are_checked_before_the_first_split(image_root: Path, tmp_path: Path) -> None:
+    (tmp_path / 'test').mkdir()
+    with pytest.raises(FileExistsError, match='test exists already: remove it'):
+        run('extract_features.py', CIFAR, '--random-init', '--out', tmp_path, '--cfg-options',
+            *loader_options(image_root))  # fmt: skip
+    assert [path.name for path in tmp_path.iterdir()] == ['test']
+
+
+def test_svm_without_scikit_learn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Said before anything is read: there are no images here, nor features."""
+    monkeypatch.setitem(sys.modules, 'sklearn', None)
+    with pytest.raises(ImportError, match='pip install "scikit-learn'):
+        run('voc07_svm.py', '--features', tmp_path)
+
+
+def test_svm_names_the_class_with_too_few_images(voc_features: Path, tmp_path: Path) -> None:
+    for split in ('train', 'test'):
+        shutil.copytree(voc_features / split, tmp_path / split)
+    labels = np.load(tmp_path / 'train/labels.npy')
+    labels[:, 7] = 0
+    labels[:2, 7] = 1
+    np.save(tmp_path / 'train/labels.npy', labels)
+    with pytest.raises(ValueError, match='Class cat has only 2 positive training images'):
+        run('voc07_svm.py', '--features', tmp_path)
+
+
+@pytest.mark.parametrize('tool', [['linear_sweep.py'], ['voc07_svm.py', '--features']])
+def test_a_folder_without_features(tool: list[str], tmp_path: Path) -> None:
+    message = rf'--out {tmp_path}; load_features .* one split, the tools the folder above it'
+    with pytest.raises(FileNotFoundError, match=message):
+        run(*tool, tmp_path)

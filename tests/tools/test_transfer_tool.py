@@ -1,5 +1,6 @@
 """The tool of the transfer suite on small data sets; tools/train.py runs for real."""
 
+import hashlib
 import importlib
 import json
 import sys
@@ -83,7 +84,14 @@ def test_runs_reports_skips(tool, checkpoint, tmp_path, monkeypatch, capsys) -> 
     monkeypatch.setattr(tool, 'run', lambda *_: 'Epoch(val) [1][1/1]    accuracy/top1: 12.5  time: 1\n')
     call(tool, monkeypatch, *arguments[:2], 'cub200', *arguments[4:8], '--random')
     lines = (work_dir / 'results.md').read_text().splitlines()
-    assert lines[2:] == ['| cub200 | top-1 | 12.50 | 12.50 |']
+    assert lines[0] == (
+        '| data set | metric, % | linear, pretrained | linear, random | finetune, pretrained |'
+    )
+    assert lines[2:] == [
+        f'| pets | mean per class | {values[0]:.2f} | – | {values[1]:.2f} |',
+        '| cub200 | top-1 | 12.50 | 12.50 | – |',
+    ]
+    assert len(json.loads((work_dir / 'results.json').read_text())['results']) == 2
     assert (
         '--backbone'
         not in json.loads((work_dir / 'linear_cub200_random/transfer.json').read_text())['command']
@@ -112,7 +120,49 @@ def test_a_failing_run_is_reported_and_the_others_go_on(
     output = capsys.readouterr().out
     assert '| cub200 | top-1 | 50.00 |' in output
     assert 'NOT RUN TO THE END: pets, finetune, pretrained\nRuntimeError: out of memory' in output
-    assert not list((tmp_path / 'work').glob('*pets*/transfer.json'))
+    content = json.loads((tmp_path / 'work/results.json').read_text())
+    assert [row['dataset'] for row in content['results']] == ['cub200']
+
+
+def test_another_content_of_the_checkpoint(tool, checkpoint, tmp_path, monkeypatch) -> None:
+    """What it had scored before is neither taken over nor shown; the random backbone's score is."""
+    cub200(tmp_path / 'data/CUB_200_2011')
+    outputs = iter(('10.0', '20.0', '30.0'))
+    monkeypatch.setattr(tool, 'run', lambda *_: f'Epoch(val) [1][1/1]    accuracy/top1: {next(outputs)}\n')
+    work_dir = tmp_path / 'work'
+    arguments = (
+        *(checkpoint, '--datasets', 'cub200', '--data', tmp_path / 'data', '--work-dir', work_dir),
+        '--random',
+    )
+    call(tool, monkeypatch, *arguments)
+    folder = work_dir / 'linear_cub200_pretrained'
+    record = json.loads((folder / 'transfer.json').read_text())
+    digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+    assert (record['checkpoint_sha256'], record['value']) == (digest, 10)
+    (folder / 'last_checkpoint').write_text('of the first backbone')
+    (work_dir / 'linear_pets_pretrained').mkdir()
+    other = json.dumps(dict(record, dataset='pets', metric='mean_per_class/recall'))
+    (work_dir / 'linear_pets_pretrained/transfer.json').write_text(other)
+
+    checkpoint.write_bytes(checkpoint.read_bytes() + b'0')
+    call(tool, monkeypatch, *arguments)
+    lines = (work_dir / 'results.md').read_text().splitlines()
+    assert lines[2:] == ['| cub200 | top-1 | 30.00 | 20.00 |']
+    record = json.loads((folder / 'transfer.json').read_text())
+    assert record['checkpoint_sha256'] == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+    assert not (folder / 'last_checkpoint').exists()
+
+    # A run that ends early leaves no earlier figure behind.
+    monkeypatch.setattr(tool, 'run', lambda *_: 'no figure')
+    with pytest.raises(SystemExit):
+        call(tool, monkeypatch, *arguments, '--options', 'randomness.seed=1')
+    assert json.loads((work_dir / 'results.json').read_text())['results'] == []
+
+
+def test_name_of_the_random_backbone(tool, checkpoint, monkeypatch, capsys) -> None:
+    with pytest.raises(SystemExit):
+        call(tool, monkeypatch, checkpoint, '--backbone-name', 'random')
+    assert 'stands for the random-initialised backbone' in capsys.readouterr().err
 
 
 def test_missing_checkpoint(tool, tmp_path, monkeypatch) -> None:

@@ -1,7 +1,8 @@
 """Run the transfer suite, or a part of it, with a pretrained backbone and print one table.
 
-Runs the commands that a user would type and prints each of them. Repeated, it skips what is finished. A data
-set that is missing or fails is named at the end, and the others go on.
+Runs the commands that a user would type and prints each of them. Repeated, it skips what is finished with the
+same command and the same content of the checkpoint. The table has all finished runs of the work dir with that
+content. A data set that is missing or fails is named at the end, and the others go on.
 
     python tools/benchmarks/transfer.py work_dirs/clsa_r50_8xb32_200e/epoch_200.pth \
         --datasets cifar10 food101 voc07 --protocol linear finetune --random --work-dir work_dirs/transfer
@@ -12,8 +13,9 @@ import json
 import os
 import re
 import shlex
+import shutil
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import clsa_mm  # noqa: F401  # isort: skip  checks the stack before anything of it is imported
@@ -22,8 +24,11 @@ from compare import ROOT, options, run
 from mmengine.config import Config
 
 from clsa_mm.datasets import check_layout
+from clsa_mm.safe_load import file_sha256
 
 CONFIGS = Path('configs/benchmarks/classification/transfer')
+PROTOCOLS = ('linear', 'finetune')
+RANDOM = 'random'
 DATASETS = (
     'cifar10', 'cifar100', 'food101', 'sun397', 'cars', 'aircraft', 'voc07', 'dtd', 'pets', 'caltech101',
     'flowers102', 'cub200', 'inat18',
@@ -37,7 +42,7 @@ METRICS = {
 
 @dataclass(frozen=True)
 class Run:
-    """One cell of the table: a data set, a protocol and a backbone."""
+    """One cell of the table: a data set, a protocol and a backbone; the content of ``transfer.json``."""
 
     dataset: str
     protocol: str
@@ -45,6 +50,13 @@ class Run:
     metric: str
     command: tuple[str, ...]
     folder: Path
+    checkpoint_sha256: str | None = None
+    value: float | None = None
+
+    @property
+    def record(self) -> Path:
+        """The file that keeps this run."""
+        return self.folder / 'transfer.json'
 
     @property
     def column(self) -> str:
@@ -57,7 +69,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('checkpoint', help='any checkpoint that --backbone of tools/train.py takes')
     parser.add_argument('--datasets', nargs='+', choices=DATASETS, default=DATASETS, metavar='NAME')
-    parser.add_argument('--protocol', nargs='+', choices=['linear', 'finetune'], default=['linear'])
+    parser.add_argument('--protocol', nargs='+', choices=PROTOCOLS, default=['linear'])
     parser.add_argument('--random', action='store_true', help='also run a random-initialised backbone')
     parser.add_argument('--work-dir', default='work_dirs/transfer', help='folder of all results')
     parser.add_argument('--data', help="folder that stands for the configs' data/")
@@ -66,7 +78,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--options', default='', help="key=value ... for every run's --cfg-options")
     parser.add_argument('--linear-options', default='', help='key=value ..., for linear runs')
     parser.add_argument('--finetune-options', default='', help='key=value ..., for fine-tuning')
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.backbone_name == RANDOM:
+        parser.error(f'--backbone-name {RANDOM} stands for the random-initialised backbone: take another')
+    return args
 
 
 def plan(args: argparse.Namespace, dataset: str, protocol: str, checkpoint: str | None) -> Run:
@@ -84,7 +99,7 @@ def plan(args: argparse.Namespace, dataset: str, protocol: str, checkpoint: str 
         root = Path(args.data) / root.relative_to('data')
         moved = [f'{split}_dataloader.dataset.data_root={root}' for split in ('train', 'val', 'test')]
     check_layout(published.dataset, root)
-    backbone = args.backbone_name if checkpoint else 'random'
+    backbone = args.backbone_name if checkpoint else RANDOM
     folder = Path(args.work_dir) / f'{protocol}_{dataset}_{backbone}'
     command = (
         *('tools/train.py', str(config), '--work-dir', str(folder)),
@@ -92,29 +107,52 @@ def plan(args: argparse.Namespace, dataset: str, protocol: str, checkpoint: str 
         *shlex.split(args.train_arguments),
         *options(shlex.join(moved), args.options, getattr(args, f'{protocol}_options')),
     )
-    return Run(dataset, protocol, backbone, cfg.metric, command, folder)
+    digest = args.checkpoint_sha256 if checkpoint else None
+    return Run(dataset, protocol, backbone, cfg.metric, command, folder, digest)
 
 
-def score(planned: Run) -> float:
-    """Run a command, or take the result of the same one from an earlier time.
+def perform(planned: Run) -> None:
+    """Run a command and keep its result, unless the same one was finished at an earlier time.
 
     Raises:
         SystemExit: If the command fails; the message holds the end of what it printed.
         ValueError: If it printed no result.
     """
-    record = planned.folder / 'transfer.json'
-    if record.exists():
-        earlier = json.loads(record.read_text())
-        if earlier['command'] == list(planned.command):
-            print(f'\n== {planned.dataset}, {planned.column}: done before, {record}', flush=True)
-            return earlier['value']
+    if planned.record.exists():
+        earlier = read(planned.record)
+        if earlier.value is not None and earlier == replace(planned, value=earlier.value):
+            print(f'\n== {planned.dataset}, {planned.column}: done before, {planned.record}', flush=True)
+            return
+        if earlier.checkpoint_sha256 != planned.checkpoint_sha256:
+            # Of another backbone: `--train-arguments=--resume` would go on with it.
+            shutil.rmtree(planned.folder)
+    keep(planned)
     output = run(f'{planned.dataset}, {planned.column}', *planned.command)
     values = re.findall(rf'(?:Epoch|Iter)\(val\).*\s{re.escape(planned.metric)}: ([\d.]+)', output)
     if not values:
         raise ValueError(f'the log has no {planned.metric}; is validation switched off?')
-    value = float(values[-1])
-    write(record, json.dumps({**asdict(planned), 'folder': str(planned.folder), 'value': value}, indent=1))
-    return value
+    keep(replace(planned, value=float(values[-1])))
+
+
+def keep(planned: Run) -> None:
+    """Write a run's record."""
+    write(planned.record, json.dumps(asdict(planned), indent=1, default=str))
+
+
+def read(record: Path) -> Run:
+    """Read a run's record."""
+    content = json.loads(record.read_text())
+    return Run(**{**content, 'command': tuple(content['command']), 'folder': Path(content['folder'])})
+
+
+def finished_runs(work_dir: Path, checkpoint_sha256: str) -> list[Run]:
+    """All finished runs of a work dir with a checkpoint or with none, in the table's order."""
+    runs = [read(record) for record in work_dir.glob('*/transfer.json')]
+    current = (run for run in runs if run.backbone == RANDOM or run.checkpoint_sha256 == checkpoint_sha256)
+    return sorted(
+        (run for run in current if run.value is not None),
+        key=lambda run: (PROTOCOLS.index(run.protocol), run.backbone == RANDOM, run.backbone),
+    )
 
 
 def write(path: Path, text: str) -> None:
@@ -125,22 +163,28 @@ def write(path: Path, text: str) -> None:
     os.replace(temporary, path)
 
 
-def table(values: dict[str, dict[str, float]], metrics: dict[str, str]) -> str:
+def table(runs: list[Run]) -> str:
     """Format the results.
 
     Args:
-        values: Of each data set, column -> percent.
-        metrics: Of each data set.
+        runs: Of :func:`finished_runs`.
 
     Returns:
         A Markdown table; what is not there is a dash.
     """
-    columns = list(dict.fromkeys(column for row in values.values() for column in row))
+    columns = list(dict.fromkeys(run.column for run in runs))
     rows = [f'| data set | metric, % | {" | ".join(columns)} |', '|---|---' + '|---:' * len(columns) + '|']
-    for dataset, row in values.items():
-        cells = [f'{row[column]:.2f}' if column in row else '–' for column in columns]
-        rows.append(f'| {dataset} | {METRICS[metrics[dataset]]} | {" | ".join(cells)} |')
+    for dataset, row in by_dataset(runs).items():
+        cells = [f'{row[column].value:.2f}' if column in row else '–' for column in columns]
+        metric = next(iter(row.values())).metric
+        rows.append(f'| {dataset} | {METRICS[metric]} | {" | ".join(cells)} |')
     return '\n'.join(rows)
+
+
+def by_dataset(runs: list[Run]) -> dict[str, dict[str, Run]]:
+    """Runs as a row for each data set: column -> run."""
+    found = {dataset: {run.column: run for run in runs if run.dataset == dataset} for dataset in DATASETS}
+    return {dataset: row for dataset, row in found.items() if row}
 
 
 def main() -> None:
@@ -151,38 +195,33 @@ def main() -> None:
             setattr(args, name, str(Path(getattr(args, name)).expanduser().absolute()))
     if not Path(args.checkpoint).is_file():
         raise SystemExit(f'There is no checkpoint {args.checkpoint}')
+    args.checkpoint_sha256 = file_sha256(Path(args.checkpoint))
     os.chdir(ROOT)
-    values: dict[str, dict[str, float]] = {}
-    metrics: dict[str, str] = {}
     failures: dict[str, str] = {}
     backbones = [args.checkpoint, *([None] if args.random else [])]
     for dataset in args.datasets:
         for protocol in args.protocol:
             for checkpoint in backbones:
                 try:
-                    planned = plan(args, dataset, protocol, checkpoint)
-                    value = score(planned)
+                    perform(plan(args, dataset, protocol, checkpoint))
                 except (FileNotFoundError, ValueError, SystemExit) as error:
-                    name = f'{dataset}, {protocol}, {args.backbone_name if checkpoint else "random"}'
+                    name = f'{dataset}, {protocol}, {args.backbone_name if checkpoint else RANDOM}'
                     failures[name] = str(error)
                     print(f'\n== {name}: FAILED, see the end', flush=True)
-                else:
-                    metrics[dataset] = planned.metric
-                    values.setdefault(dataset, {})[planned.column] = value
-    report(Path(args.work_dir), values, metrics, failures)
+    report(Path(args.work_dir), args.checkpoint_sha256, failures)
 
 
-def report(
-    work_dir: Path,
-    values: dict[str, dict[str, float]],
-    metrics: dict[str, str],
-    failures: dict[str, str],
-) -> None:
+def report(work_dir: Path, checkpoint_sha256: str, failures: dict[str, str]) -> None:
     """Write and print the table, then what failed; exit with 1 if anything did."""
-    text = table(values, metrics)
-    results = [dict(dataset=name, metric=metrics[name], **row) for name, row in values.items()]
+    runs = finished_runs(work_dir, checkpoint_sha256)
+    text = table(runs)
+    results = [
+        dict(dataset=name, metric=next(iter(row.values())).metric, **{c: run.value for c, run in row.items()})
+        for name, row in by_dataset(runs).items()
+    ]
+    content = dict(checkpoint_sha256=checkpoint_sha256, results=results, failures=failures)
     write(work_dir / 'results.md', text + '\n')
-    write(work_dir / 'results.json', json.dumps(dict(results=results, failures=failures), indent=1))
+    write(work_dir / 'results.json', json.dumps(content, indent=1))
     print(f'\n{text}\n\nwrote {work_dir / "results.md"} and {work_dir / "results.json"}')
     # The same data set is missing for each protocol and backbone: its message is shown once.
     for message in dict.fromkeys(failures.values()):
