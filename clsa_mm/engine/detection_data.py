@@ -17,10 +17,14 @@ __all__ = ['check_detection_data']
 
 @dataclass
 class _Boxes:
-    """What annotation files hold: boxes that count per class name, others, and the first image's path."""
+    """What annotation files hold: boxes that count per class name, others, and the first image's path.
+
+    ``ignored`` boxes are difficult or crowd, ``unusable`` ones are left out by mmdet for their size or place.
+    """
 
     per_class: Counter = field(default_factory=Counter)
     ignored: int = 0
+    unusable: int = 0
     flat: list[str] = field(default_factory=list)
     image: str | None = None
 
@@ -77,8 +81,7 @@ def _check_dataset(dataset: Mapping, split: str, model: Mapping) -> None:
     _check_classes(title, boxes, classes, tuple(metainfo.get('ignored_classes', ())))
     if boxes.image:
         _require(boxes.image, f'an image of the {split} data (mmdet reads only .jpg for annotations in .xml)')
-    smallest = (dataset.get('filter_cfg') or {}).get('bbox_min_size', 0)
-    if split == 'train' and boxes.flat and smallest < 1:
+    if split == 'train' and boxes.flat:
         raise ValueError(
             f'{title}: {len(boxes.flat)} box(es) without area, the first in {boxes.flat[0]}, would make the '
             'loss NaN. Mend them, or leave them out by filter_cfg=dict(bbox_min_size=1) in the dataset.'
@@ -87,6 +90,7 @@ def _check_dataset(dataset: Mapping, split: str, model: Mapping) -> None:
     absent = [name for name in classes if not boxes.per_class[name]]
     print_log(
         f'{title}: {_listed(boxes.per_class)}; {boxes.ignored} difficult or crowd'
+        + (f'; {boxes.unusable} too small or outside of the image, left out' if boxes.unusable else '')
         + (f'; no box of {", ".join(map(repr, absent))}' if absent else ''),
         logger='current',
     )
@@ -103,9 +107,13 @@ def _require(path: str, what: str) -> None:
 def _check_classes(
     title: str, boxes: _Boxes, classes: tuple[str, ...], ignored_classes: tuple[str, ...]
 ) -> None:
+    others = f'{boxes.ignored} difficult or crowd, {boxes.unusable} too small or outside of the image'
     found = (
-        f'The annotations have {_listed(boxes.per_class)}; the config has {", ".join(map(repr, classes))}.'
+        f'The annotations have {_listed(boxes.per_class)} ({others}); the config has '
+        f'{", ".join(map(repr, classes))}.'
     )
+    if len(classes) > 1 and all(len(name) == 1 for name in classes):
+        found += f" (One class of several letters needs its comma: classes=('{''.join(classes)}',).)"
     unknown = [name for name in boxes.per_class if name not in (*classes, *ignored_classes)]
     if unknown:
         raise ValueError(
@@ -115,8 +123,8 @@ def _check_classes(
         )
     if not any(boxes.per_class[name] for name in classes):
         raise ValueError(
-            f'{title}: not one box to learn from or to test on. {found} Give the right ann_file, or correct '
-            'metainfo=dict(classes=(...)).'
+            f'{title}: not one box to learn from or to test on. {found} Give the right ann_file, correct '
+            'metainfo=dict(classes=(...)), or look whether the boxes are in pixels.'
         )
 
 
@@ -141,9 +149,14 @@ def _numbers_of_classes(node: object, name: str) -> Iterator[tuple[str, int]]:
             yield from _numbers_of_classes(child, f'{name}.{key}')
 
 
+def _smallest(dataset: Mapping) -> float:
+    """The side in pixels below which mmdet's VOC reader leaves out a box, in training only."""
+    return 0 if dataset.get('test_mode') else (dataset.get('filter_cfg') or {}).get('bbox_min_size') or 0
+
+
 def _read_voc(dataset: Mapping, source: str) -> _Boxes:
     folder = osp.join(dataset.get('data_root') or '', dataset.get('data_prefix', {}).get('sub_data_root', ''))
-    boxes = _Boxes()
+    boxes, smallest = _Boxes(), _smallest(dataset)
     with open(source) as file:
         names = [line.strip() for line in file if line.strip()]
     if names:
@@ -151,23 +164,45 @@ def _read_voc(dataset: Mapping, source: str) -> _Boxes:
     for name in names:
         path = osp.join(folder, dataset.get('ann_subdir', 'Annotations'), f'{name}.xml')
         _require(path, f'the annotations of {name} in {source}')
-        for item in ET.parse(path).getroot().iterfind('object'):
-            left, top, right, bottom = (
-                float(item.findtext(f'bndbox/{side}')) for side in ('xmin', 'ymin', 'xmax', 'ymax')
-            )
-            if int(item.findtext('difficult') or 0):
-                boxes.ignored += 1
-                continue
-            boxes.per_class[item.findtext('name')] += 1
-            if int(right) <= int(left) or int(bottom) <= int(top):
-                boxes.flat.append(path)
+        try:
+            objects = ET.parse(path).getroot().iterfind('object')
+        except ET.ParseError as error:
+            raise ValueError(f'{path} is not a whole .xml file ({error}): mend or replace it.') from error
+        for item in objects:
+            _count_voc(boxes, item, path, smallest)
     return boxes
+
+
+def _count_voc(boxes: _Boxes, item: ET.Element, path: str, smallest: float) -> None:
+    """Count one object; mmdet reads its corners as integers."""
+    try:
+        left, top, right, bottom = (
+            int(float(item.findtext(f'bndbox/{side}'))) for side in ('xmin', 'ymin', 'xmax', 'ymax')
+        )
+        difficult = int(item.findtext('difficult') or 0)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f'{path}: the object {item.findtext("name")!r} needs a bndbox of four numbers, and 0 or 1 as '
+            f'difficult ({error}). Mend the file.'
+        ) from error
+    if difficult:
+        boxes.ignored += 1
+    elif min(right - left, bottom - top) < smallest:
+        boxes.unusable += 1
+    else:
+        boxes.per_class[item.findtext('name')] += 1
+        if right <= left or bottom <= top:
+            boxes.flat.append(path)
 
 
 def _read_coco(dataset: Mapping, source: str) -> _Boxes:
     with open(source) as file:
-        content = json.load(file)
+        try:
+            content = json.load(file)
+        except json.JSONDecodeError as error:
+            raise ValueError(f'{source} is not a whole .json file ({error}): mend or replace it.') from error
     boxes = _Boxes()
+    sizes = {image['id']: (image['width'], image['height']) for image in content['images']}
     if content['images']:
         folder = dataset.get('data_prefix', {}).get('img', '')
         boxes.image = osp.join(dataset.get('data_root') or '', folder, content['images'][0]['file_name'])
@@ -175,10 +210,23 @@ def _read_coco(dataset: Mapping, source: str) -> _Boxes:
     for annotation in content.get('annotations', ()):
         if annotation.get('iscrowd') or annotation.get('ignore'):
             boxes.ignored += 1
+        elif not _is_usable(annotation, sizes.get(annotation['image_id'])):
+            boxes.unusable += 1
         else:
             category = annotation['category_id']
             boxes.per_class[names.get(category, f'category_id {category}')] += 1
     return boxes
+
+
+def _is_usable(annotation: Mapping, size: tuple[float, float] | None) -> bool:
+    """Whether mmdet's ``CocoDataset`` keeps the box: at least a pixel wide and high, and in its image."""
+    if size is None:
+        return False
+    left, top, width, height = annotation['bbox']
+    inside = max(0, min(left + width, size[0]) - max(left, 0)) * max(
+        0, min(top + height, size[1]) - max(top, 0)
+    )
+    return inside > 0 and annotation['area'] > 0 and width >= 1 and height >= 1
 
 
 def _listed(per_class: Counter) -> str:

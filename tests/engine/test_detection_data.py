@@ -59,7 +59,9 @@ def test_unknown_classes_are_listed_with_both_sides(tmp_path, style):
 
 def test_nothing_annotated(tmp_path, style):
     write(tmp_path, style, train=dict(a=[]))
-    with pytest.raises(ValueError, match=r"not one box.*no boxes; the config has 'cat', 'dog'.*ann_file"):
+    with pytest.raises(
+        ValueError, match=r"not one box.*no boxes \(0 difficult.*; the config has 'cat', 'dog'.*ann_file"
+    ):
         check_detection_data(own_config(tmp_path, style))
 
 
@@ -123,3 +125,60 @@ def test_a_category_that_the_file_does_not_name(tmp_path):
 
 def test_configs_of_other_scopes_pass():
     check_detection_data(Config(dict(default_scope='mmpretrain', train_dataloader=dict(dataset=dict()))))
+
+
+def test_boxes_in_fractions_of_the_image_are_no_boxes(tmp_path, style):
+    """mmdet leaves them out for their size, so a training would learn from nothing and end well."""
+    fractions = dict(a=[('cat', 0, (0.1, 0.1, 0.6, 0.7)), ('dog', 0, (0.2, 0.2, 0.5, 0.5))])
+    write(tmp_path, style, train=fractions)
+    with pytest.raises(ValueError, match=r'not one box.*2 too small or outside of the image.*in pixels'):
+        check_detection_data(own_config(tmp_path, style))
+
+
+@pytest.mark.parametrize('change', [dict(image_id=99), dict(bbox=[1000, 1000, 9, 9]), dict(area=0)])
+def test_coco_boxes_that_mmdet_leaves_out(tmp_path, change):
+    write(tmp_path, 'coco', train=dict(a=[('cat', 0, (1, 1, 9, 9))]))
+    path = tmp_path / 'annotations' / 'train.json'
+    content = json.loads(path.read_text())
+    content['annotations'][0].update(change)
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r'not one box.*1 too small or outside'):
+        check_detection_data(own_config(tmp_path, 'coco'))
+
+
+def test_only_difficult_boxes_are_named(tmp_path, style):
+    write(tmp_path, style, train=dict(a=[('cat', 1, (1, 1, 9, 9))]))
+    with pytest.raises(ValueError, match=r'not one box.*no boxes \(1 difficult or crowd'):
+        check_detection_data(own_config(tmp_path, style))
+
+
+def test_a_class_without_its_comma(tmp_path, style):
+    write(tmp_path, style)
+    with pytest.raises(ValueError, match=r"comma: classes=\('cat',\)"):
+        check_detection_data(own_config(tmp_path, style, 'cat'))
+
+
+@pytest.mark.parametrize(
+    ('old', 'new', 'message'),
+    [
+        ('<bndbox>', '<box>', r"a.xml: the object 'cat' needs a bndbox of four numbers"),
+        ('<difficult>0', '<difficult>Unspecified', r"a.xml: the object 'cat' needs .* 0 or 1 as difficult"),
+        ('</annotation>', '', r'a.xml is not a whole .xml file'),
+    ],
+)
+def test_damaged_xml_is_named(tmp_path, old, new, message):
+    write(tmp_path, 'voc')
+    path = tmp_path / 'Annotations' / 'a.xml'
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new).replace('</bndbox>', '</box>' if new == '<box>' else '</bndbox>'))
+    with pytest.raises(ValueError, match=message):
+        check_detection_data(own_config(tmp_path, 'voc'))
+
+
+def test_truncated_json_is_named(tmp_path):
+    write(tmp_path, 'coco')
+    path = tmp_path / 'annotations' / 'train.json'
+    path.write_text(path.read_text()[:-9])
+    with pytest.raises(ValueError, match=r'train.json is not a whole .json file'):
+        check_detection_data(own_config(tmp_path, 'coco'))

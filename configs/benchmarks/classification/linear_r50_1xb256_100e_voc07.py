@@ -51,13 +51,14 @@ test_pipeline = [
     dict(type='CenterCrop', crop_size=300),
     pack,
 ]
+voc07 = dict(type='published_dataset', dataset='VOC', data_root=data_root)
 train_dataloader = dict(
     batch_size=batch_size,
-    dataset=dict(_delete_=True, type='VOC', data_root=data_root, split='trainval', pipeline=train_pipeline),
+    dataset=dict(_delete_=True, **voc07, split='trainval', pipeline=train_pipeline),
 )
 val_dataloader = dict(
     batch_size=batch_size,
-    dataset=dict(_delete_=True, type='VOC', data_root=data_root, split='test', pipeline=test_pipeline),
+    dataset=dict(_delete_=True, **voc07, split='test', pipeline=test_pipeline),
 )
 test_dataloader = val_dataloader
 val_evaluator = dict(_delete_=True, type='VOC07Metric', classwise=False)

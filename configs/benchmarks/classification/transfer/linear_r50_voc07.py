@@ -9,6 +9,3 @@ Without ``--backbone`` the backbone is random-initialised: the floor.
 _base_ = '../linear_r50_1xb256_100e_voc07.py'
 
 metric = 'voc07/mAP_11point'
-train_dataloader = dict(dataset=dict(type='published_dataset', dataset='VOC'))
-val_dataloader = dict(dataset=dict(type='published_dataset', dataset='VOC'))
-test_dataloader = val_dataloader
