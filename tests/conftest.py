@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 from mmengine.runner import CheckpointLoader
 
 import clsa_mm  # noqa: F401  registers everything
@@ -28,6 +29,12 @@ def _loading_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(CheckpointLoader, '_schemes', dict(CheckpointLoader._schemes))
     yield
     trust_checkpoints(False)
+
+
+@pytest.fixture(autouse=True)
+def _scope_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A config that a test runs leaves its default scope behind."""
+    monkeypatch.setattr(DefaultScope, '_instance_dict', DefaultScope._instance_dict.copy())
 
 
 @pytest.fixture(scope='session')

@@ -51,7 +51,9 @@ def _shrink_images(node: object, pixels: int) -> None:
     for step in _dicts(node):
         name = str(step.get('type', '')).split('.')[-1]
         if name in ('RandomResizedCrop', 'CenterCrop', 'RandomCrop', 'ResizeEdge'):
-            for key in ('scale', 'crop_size'):
+            for key in (
+                ('size',) if 'size' in step else ('scale', 'crop_size')
+            ):  # mmselfsup's scale is an area
                 if isinstance(step.get(key), (int, tuple, list)):
                     edge = step[key] if isinstance(step[key], int) else max(step[key])
                     step[key] = min(edge, pixels + (8 if name == 'ResizeEdge' else 0))

@@ -23,12 +23,19 @@ from shrunken_configs import all_configs, shrink
 from clsa_mm.datasets.embedded import generate_coco, generate_imagenet, generate_voc
 
 COMMANDS = list({snippet.text: snippet for snippet in commands()}.values())
-TOOLS = [snippet for snippet in COMMANDS if any(word.startswith('tools/') for word in snippet.words[:2])]
-# Measurements of hours, or of this machine: their arguments are checked, and tests of their own run them.
+TOOLS = [
+    snippet
+    for snippet in COMMANDS
+    if snippet.words[0] == 'mim' or any(word.startswith('tools/') for word in snippet.words[:2])
+]
+# Measurements of hours, or of a machine: their arguments are checked, and tests of their own run them.
 MEASUREMENTS = ('tools/benchmarks/', 'tools/demo.py')
+PAGE_OF_MEASUREMENTS = 'docs/results.md'
 PLACEHOLDERS = {
     '/path/to/photographs': 'data/imagenet/train',
-    'make_embedded_data.py data/embedded': 'make_embedded_data.py data/new',  # the other one is in use
+    # The other one is in use.
+    'make_embedded_data.py data/embedded': 'make_embedded_data.py data/new',
+    'make_embedded_data data/embedded': 'make_embedded_data data/newer',
 }
 
 
@@ -56,7 +63,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path = root / 'configs' / name
         path.parent.mkdir(parents=True, exist_ok=True)
         shrink(Config.fromfile(ROOT / 'configs' / name)).dump(path)
-    for snippet in COMMANDS + list(blocks('python')):
+    for snippet in [*COMMANDS, *blocks('python')]:
+        if snippet.page == PAGE_OF_MEASUREMENTS:
+            continue
         for word in re.findall(r'work_dirs/[\w-]+/\w+\.pth', snippet.text):
             _write_checkpoint(root, Path(word))
     return root
@@ -101,7 +110,8 @@ def _in_child(world: Path, log: Path, function: Callable[[], None]) -> None:
     assert process.exitcode == 0, log.read_text()[-3000:]
 
 
-def _run_tool(words: list[str]) -> None:
+def _run_tool(words: list[str], only_parse: bool) -> None:
+    words = _without_mim(words) if words[0] == 'mim' else words
     words = words[1:] if words[0] == 'python' else words
     script, *arguments = words
     if script.endswith('.sh'):
@@ -109,10 +119,28 @@ def _run_tool(words: list[str]) -> None:
         script, arguments = _without_launcher(script, arguments)
     sys.argv = [script, *arguments]
     sys.path.insert(0, str(Path(script).parent.resolve()))
-    if script.startswith(MEASUREMENTS):
-        runpy.run_path(script)['parse_args']()
+    if only_parse or script.startswith(MEASUREMENTS):
+        tool = runpy.run_path(script)
+        arguments = tool['parse_args']()
+        if 'load_config' in tool:
+            tool['load_config'](arguments)
     else:
         runpy.run_path(script, run_name='__main__')
+
+
+def _without_mim(words: list[str]) -> list[str]:
+    """What mim would run: it looks tools and configs up by their file names. test_mim.py runs mim itself."""
+    _, command, package, name, *rest = words
+    assert package == 'clsa_mm'
+    if command == 'run':
+        (tool,) = Path('tools').resolve().rglob(f'{name}.py')
+        return [f'tools/{tool.relative_to(Path("tools").resolve())}', *rest]
+    (config,) = (str(path) for path in Path('configs').rglob(name))
+    if '--gpus' in rest:
+        del rest[rest.index('--gpus') : rest.index('--gpus') + 2]
+    if command == 'test':
+        rest[rest.index('--checkpoint') : rest.index('--checkpoint') + 1] = []
+    return [f'tools/{command}.py', config, *rest]
 
 
 def _without_launcher(script: str, arguments: list[str]) -> tuple[str, list[str]]:
@@ -138,7 +166,7 @@ def test_command_runs(snippet: Snippet, world: Path, tmp_path: Path) -> None:
     for placeholder, value in PLACEHOLDERS.items():
         text = text.replace(placeholder, value)
     words = Snippet(snippet.page, snippet.line, text).words
-    _in_child(world, tmp_path / 'log', lambda: _run_tool(words))
+    _in_child(world, tmp_path / 'log', lambda: _run_tool(words, snippet.page == PAGE_OF_MEASUREMENTS))
 
 
 @pytest.mark.parametrize('snippet', [s for s in COMMANDS if s not in TOOLS], ids=str)
@@ -156,7 +184,18 @@ def test_command_around_the_tools_exists(snippet: Snippet) -> None:
     elif words[:3] == ['python', '-m', 'clsa_mm']:
         subprocess.run([sys.executable, *words[1:]], check=True, capture_output=True)
     else:
-        assert words[0] in ('source', 'cd', 'git', 'mkdir', 'tar', 'unzip', 'mim', 'tensorboard', 'mlflow')
+        assert words[0] in (
+            'source',
+            'cd',
+            'git',
+            'mkdir',
+            'sed',
+            'tar',
+            'unzip',
+            'mim',
+            'tensorboard',
+            'mlflow',
+        )
 
 
 @pytest.mark.parametrize('snippet', list(blocks('python')), ids=str)

@@ -169,7 +169,9 @@ def test_a_trusted_file_that_cannot_be_read(tmp_path):
 
 def test_no_tool_is_forgotten():
     """Whatever loads weights, or builds a model that a config can tell to, has the option."""
-    loads = re.compile(r'load_backbone|Runner\.from_cfg|read_checkpoint|init_weights|convert_file|publish_ch')
+    loads = re.compile(
+        r'load_backbone|build_frozen_model|Runner\.from_cfg|read_checkpoint|init_weights|convert_file|publish_ch'
+    )
     tools = [path for path in (ROOT / 'tools').rglob('*.py') if loads.search(path.read_text())]
     assert len(tools) >= 5
     for path in tools:
