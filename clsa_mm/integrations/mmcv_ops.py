@@ -14,10 +14,12 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 import mmcv
+import mmengine.registry
 import numpy as np
 import torch
 import torchvision  # noqa: F401  registers torch.ops.torchvision
 from mmengine.logging import MMLogger
+from mmengine.registry import Registry
 from torch import Tensor
 
 __all__ = ['MMCVOps', 'install_mmcv_ops']
@@ -180,6 +182,22 @@ def _require_average(pool_mode: int) -> None:
         )
 
 
+def _forget_mmdet() -> None:
+    """Make the next import of mmdet a first one.
+
+    mmpretrain imports mmdet where it is installed. Without operations that fails halfway and leaves modules
+    behind in which errors stand for the operations.
+    """
+    for name in [name for name in sys.modules if name.split('.')[0] == 'mmdet']:
+        del sys.modules[name]
+    for registry in vars(mmengine.registry).values():
+        if isinstance(registry, Registry):
+            registry.children.pop('mmdet', None)
+            for name, module in list(registry.module_dict.items()):
+                if module.__module__.split('.')[0] == 'mmdet':
+                    del registry.module_dict[name]
+
+
 def install_mmcv_ops() -> None:
     """Put the stand-in in the place of ``mmcv._ext``, unless the compiled module imports."""
     module = sys.modules.get('mmcv._ext')
@@ -192,5 +210,6 @@ def install_mmcv_ops() -> None:
         except ImportError as error:  # compiled for another torch
             module = MMCVOps(f'mmcv._ext does not load: {error}')
         sys.modules['mmcv._ext'] = mmcv._ext = module
+        _forget_mmdet()
     if isinstance(module, MMCVOps):
         module.announce()

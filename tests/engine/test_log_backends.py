@@ -98,7 +98,7 @@ def test_wandb_offline(tiny_pretraining, monkeypatch, tmp_path):
     (file,) = folder.glob('wandb/offline-run-*/*.wandb')
     for _ in range(300):  # W&B's own process may still be writing
         records = list(read_wandb(file))
-        if records[-1].HasField('exit'):
+        if records and records[-1].HasField('exit'):
             break
         time.sleep(0.1)
     history = [

@@ -295,6 +295,19 @@ def test_only_the_integration_brings_the_stand_in_and_detection_then_imports():
     )
 
 
+@pytest.mark.parametrize('before', [True, False])
+def test_detection_has_its_operations_whatever_was_imported_before(before):
+    """clsa_mm imports mmpretrain, and mmselfsup mmcls: both import what they can of mmdet."""
+    code = 'import clsa_mm; '
+    if before:
+        code += 'from clsa_mm.integrations.mmcv_ops import install_mmcv_ops; install_mmcv_ops(); '
+    code += (
+        'import clsa_mm.integrations.mmselfsup, clsa_mm.integrations.mmdet; '
+        'from mmdet.models.dense_heads import rpn_head; print(rpn_head.batched_nms.__module__)'
+    )
+    assert run_python(code).splitlines()[-1] == 'mmcv.ops.nms'
+
+
 @only_stand_in
 def test_each_log_tells_once(capfd):
     from mmengine.logging import MMLogger
