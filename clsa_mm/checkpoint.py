@@ -16,6 +16,7 @@ __all__ = [
     'CheckpointError',
     'LoadReport',
     'backbone_state_dict',
+    'fill_backbone',
     'load_backbone',
     'load_backbone_weights',
     'read_checkpoint',
@@ -104,7 +105,7 @@ def load_backbone_weights(module: nn.Module, path: str | Path) -> LoadReport:
         CheckpointError: If the file cannot be read, not one weight fits, or the weights are those of a
             ResNet of another depth, of which some layers would fit by chance.
     """
-    return _load(module, backbone_state_dict(read_checkpoint(path)), str(path))
+    return fill_backbone(module, backbone_state_dict(read_checkpoint(path)), str(path))
 
 
 def load_backbone(path: str | Path) -> nn.Module:
@@ -135,14 +136,27 @@ def load_backbone(path: str | Path) -> nn.Module:
     config = _from_mmselfsup(_checked_config(config))
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         backbone = MODELS.build(config)
-    report = _load(backbone, state, str(path))
+    report = fill_backbone(backbone, state, str(path))
     if not report.complete:
         raise CheckpointError(f'The weights do not fit the backbone {config}: {report}')
     backbone.eval()  # mmpretrain's do not return themselves
     return backbone
 
 
-def _load(module: nn.Module, state: StateDict, source: str) -> LoadReport:
+def fill_backbone(module: nn.Module, state: StateDict, source: str) -> LoadReport:
+    """Load a backbone's weights into a module, in place: the whole backbone or some of its stages.
+
+    Args:
+        module: A backbone, or a part of one under the same names.
+        state: What :func:`backbone_state_dict` returned.
+        source: What messages call the weights: their file.
+
+    Returns:
+        What was loaded and what not.
+
+    Raises:
+        CheckpointError: If not one weight fits, or they are those of a ResNet of another depth.
+    """
     found, wanted = resnet_depth(state), getattr(module, 'depth', None)
     if found and wanted and found != wanted:
         raise CheckpointError(

@@ -9,7 +9,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import nn
 
-from clsa_mm.checkpoint import LoadReport, load_backbone_weights
+from clsa_mm.checkpoint import LoadReport, backbone_state_dict, fill_backbone, read_checkpoint
 
 
 @HOOKS.register_module()
@@ -59,7 +59,8 @@ class PretrainedBackboneHook(Hook):
                 'pretrained backbone has to beat.'
             )
             return
-        reports = {name: load_backbone_weights(module, self.checkpoint) for name, module in modules.items()}
+        state = backbone_state_dict(read_checkpoint(self.checkpoint))
+        reports = {name: fill_backbone(module, state, self.checkpoint) for name, module in modules.items()}
         unused = set.intersection(*(set(report.unused) for report in reports.values()))
         for name, report in reports.items():
             new = getattr(modules[name], 'new_modules', ())
