@@ -6,7 +6,7 @@ stages and once more after res5. 12 epochs of 117k images are detectron2's 90k i
     tools/dist_train_det.sh configs/benchmarks/detection/mask-rcnn_r50-c4_8xb2-1x_coco.py CHECKPOINT 8
 """
 
-_base_ = ['mmdet::mask_rcnn/mask-rcnn_r50-caffe-c4_1x_coco.py', '../../_base_/detection.py']
+_base_ = ['mmdet::mask_rcnn/mask-rcnn_r50-caffe-c4_1x_coco.py', '../../_base_/detection_coco.py']
 
 norm_cfg = dict(type='SyncBN', requires_grad=True)
 model = dict(
@@ -22,18 +22,9 @@ custom_hooks = [
     dict(type='TrainingSummaryHook'),
 ]
 
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
-    dict(type='RandomChoiceResize', scales=[(1333, side) for side in range(640, 801, 32)], keep_ratio=True),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackDetInputs'),
-]
+train_pipeline = _base_.coco_train_pipeline
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=1000),
-    dict(type='MultiStepLR', begin=0, end=12, by_epoch=True, milestones=[8, 11], gamma=0.1),
-]
+param_scheduler = _base_.schedule_1x
 optim_wrapper = dict(optimizer=dict(lr=0.02))  # for 16 images per iteration; --auto-scale-lr scales it
 auto_scale_lr = dict(base_batch_size=16)
