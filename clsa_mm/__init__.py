@@ -5,8 +5,8 @@ Importing this package registers all it holds in mmengine's root registries.
 
 import sys
 
-from .stack import check_stack
-from .version import __version__
+from clsa_mm.stack import check_stack
+from clsa_mm.version import __version__
 
 # `python -m clsa_mm` imports this file on its way to the doctor in __main__.py, which has to run
 # when the stack is broken: it checks by itself. Until it starts, Python leaves "-m" in sys.argv[0].
@@ -20,7 +20,7 @@ if _is_doctor:
 else:
     check_stack()
 
-    from . import datasets, engine, evaluation, models
-    from .checkpoint import load_backbone
+    from clsa_mm import datasets, engine, evaluation, models
+    from clsa_mm.checkpoints.backbone import load_backbone
 
     __all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'load_backbone', 'models']

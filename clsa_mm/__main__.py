@@ -4,8 +4,8 @@ import importlib
 import importlib.util
 import sys
 
-from .stack import Finding, describe_problems, inspect_stack
-from .version import __version__
+from clsa_mm.stack import Finding, describe_problems, inspect_stack
+from clsa_mm.version import __version__
 
 _TITLES = ('package', 'found', 'supported', 'tested', 'state')
 _UNKNOWN = 'unknown (its package could not be imported)'

@@ -12,7 +12,7 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import CheckpointLoader
 
 import clsa_mm  # noqa: F401  registers everything
-from clsa_mm.safe_load import trust_checkpoints
+from clsa_mm.checkpoints.read import trust_checkpoints
 
 ROOT = Path(__file__).parents[1]
 

@@ -17,7 +17,7 @@ from mmpretrain.models import ResNet
 from torch import nn
 
 import clsa_mm  # noqa: F401  registers everything
-from clsa_mm.converters import FORMATS, convert_file
+from clsa_mm.checkpoints import FORMATS, convert_file
 from clsa_mm.models import CLSA
 
 DEPTHS = (18, 34, 50, 101)

@@ -7,7 +7,7 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from clsa_mm.checkpoint import read_checkpoint
+from clsa_mm.checkpoints.backbone import read_checkpoint
 
 
 class Interrupt(Hook):

@@ -18,6 +18,7 @@ from mmengine.config import Config, DictAction
 from mmengine.dist import init_dist, is_distributed
 from mmengine.registry import init_default_scope
 
+from clsa_mm.checkpoints.read import add_trust_argument, register_safe_loader
 from clsa_mm.engine.machine import adapt_to_machine
 from clsa_mm.evaluation import save_features
 from clsa_mm.evaluation.feature_files import new_folder
@@ -27,7 +28,6 @@ from clsa_mm.evaluation.frozen_model import (
     build_frozen_model,
     describe_source,
 )
-from clsa_mm.safe_load import add_trust_argument, register_safe_loader
 
 
 def parse_args() -> argparse.Namespace:

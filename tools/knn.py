@@ -12,8 +12,8 @@ import clsa_mm  # noqa: F401  # isort: skip  checks the stack before anything of
 from mmengine.config import Config, DictAction
 from mmengine.registry import HOOKS, init_default_scope
 
+from clsa_mm.checkpoints.read import add_trust_argument, register_safe_loader
 from clsa_mm.evaluation.frozen_model import build_frozen_model
-from clsa_mm.safe_load import add_trust_argument, register_safe_loader
 
 
 def parse_args() -> argparse.Namespace:

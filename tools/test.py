@@ -10,10 +10,10 @@ import mmengine
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
-from clsa_mm.engine.detection_data import check_detection_data
+from clsa_mm.checkpoints.read import add_trust_argument, register_safe_loader
 from clsa_mm.engine.log_backends import add_log_backends, add_log_option
 from clsa_mm.engine.machine import adapt_to_machine
-from clsa_mm.safe_load import add_trust_argument, register_safe_loader
+from clsa_mm.integrations.detection_data import check_detection_data
 
 
 def parse_args() -> argparse.Namespace:

@@ -18,6 +18,7 @@ import numpy as np
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 
+from clsa_mm.checkpoints.read import add_trust_argument, register_safe_loader
 from clsa_mm.engine.machine import adapt_to_machine
 from clsa_mm.evaluation import FeatureSet, load_features, save_features
 from clsa_mm.evaluation.feature_files import check_same_source
@@ -29,7 +30,6 @@ from clsa_mm.evaluation.voc07_svm import (
     svm_table,
     train_class_svms,
 )
-from clsa_mm.safe_load import add_trust_argument, register_safe_loader
 
 
 def parse_args() -> argparse.Namespace:

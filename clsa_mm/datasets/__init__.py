@@ -1,11 +1,11 @@
 """Data sets, samplers and transforms."""
 
-from . import transforms
-from .image_folder import ImageFolder
-from .imagenet_subset import ImageNetSubset
-from .inaturalist import INaturalist2018
-from .layouts import LAYOUTS, Layout, check_layout, published_dataset
-from .seeded_sampler import SeededIndex, SeededSampler
+from clsa_mm.datasets import transforms
+from clsa_mm.datasets.image_folder import ImageFolder
+from clsa_mm.datasets.imagenet_subset import ImageNetSubset
+from clsa_mm.datasets.inaturalist import INaturalist2018
+from clsa_mm.datasets.published import LAYOUTS, Layout, check_layout, published_dataset
+from clsa_mm.datasets.seeded_sampler import SeededIndex, SeededSampler
 
 __all__ = [
     'INaturalist2018',

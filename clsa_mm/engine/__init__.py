@@ -1,6 +1,5 @@
 """What runs beside the model: hooks, logging back ends."""
 
-from clsa_mm.engine.detection_data import check_detection_data
 from clsa_mm.engine.hooks import (
     KNNHook,
     LogTestMetricsHook,
@@ -21,5 +20,4 @@ __all__ = [
     'TrainingSummaryHook',
     'add_log_backends',
     'add_log_option',
-    'check_detection_data',
 ]

@@ -1,16 +1,16 @@
 """Measuring frozen features: extraction, nearest neighbours, linear classifiers, SVMs, average precision."""
 
-from .average_precision import (
+from clsa_mm.evaluation.average_precision import (
     class_average_precisions,
     per_image_average_precision,
     voc_average_precision,
 )
-from .feature_files import FeatureSet, load_features, save_features
-from .features import extract_features, global_average_pool, iter_features
-from .knn import knn_accuracy, weighted_knn
-from .linear_sweep import sweep
-from .voc07_metric import VOC07Metric, score_multi_label
-from .voc07_svm import train_class_svms
+from clsa_mm.evaluation.feature_files import FeatureSet, load_features, save_features
+from clsa_mm.evaluation.features import extract_features, global_average_pool, iter_features
+from clsa_mm.evaluation.knn import knn_accuracy, weighted_knn
+from clsa_mm.evaluation.linear_sweep import sweep
+from clsa_mm.evaluation.voc07_metric import VOC07Metric, score_multi_label
+from clsa_mm.evaluation.voc07_svm import train_class_svms
 
 __all__ = [
     'FeatureSet',

@@ -13,8 +13,8 @@ from mmengine.runner import Runner, set_random_seed
 from torch import nn
 from torch.utils.data import DataLoader
 
-from clsa_mm.checkpoint import load_backbone_weights
-from clsa_mm.safe_load import file_sha256
+from clsa_mm.checkpoints.backbone import load_backbone_weights
+from clsa_mm.checkpoints.read import file_sha256
 
 
 def build_frozen_model(cfg: Config, checkpoint: str | None) -> nn.Module:
@@ -23,7 +23,7 @@ def build_frozen_model(cfg: Config, checkpoint: str | None) -> nn.Module:
     Args:
         cfg: A config whose ``model`` has a ``backbone`` and a ``data_preprocessor``: of pretraining or of
             linear evaluation.
-        checkpoint: Any that :func:`clsa_mm.checkpoint.load_backbone_weights` reads; None leaves the
+        checkpoint: Any that :func:`clsa_mm.checkpoints.backbone.load_backbone_weights` reads; None leaves the
             backbone random-initialised by the config's seed: the floor.
 
     Returns:

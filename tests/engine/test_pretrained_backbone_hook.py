@@ -7,7 +7,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 import clsa_mm  # noqa: F401
-from clsa_mm.checkpoint import CheckpointError
+from clsa_mm.checkpoints.backbone import CheckpointError
 
 
 @pytest.fixture

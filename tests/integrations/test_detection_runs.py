@@ -13,7 +13,7 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner
 from shrunken_configs import shrink
 
-from clsa_mm.checkpoint import CheckpointError
+from clsa_mm.checkpoints.backbone import CheckpointError
 from clsa_mm.datasets.embedded import COCO_NAMES, VOC_NAMES, generate_coco, generate_voc
 from clsa_mm.engine import check_detection_data
 

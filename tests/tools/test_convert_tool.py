@@ -13,7 +13,7 @@ import torchvision
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
-from clsa_mm.checkpoint import load_backbone
+from clsa_mm.checkpoints.backbone import load_backbone
 
 ROOT = Path(__file__).parents[2]
 TOOLS = ROOT / 'tools/model_converters'

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from clsa_mm.checkpoint import read_checkpoint
+from clsa_mm.checkpoints.backbone import read_checkpoint
 
 ROOT = Path(__file__).parents[2]
 CLSA = 'configs/cifar10/clsa_r18_1xb256_200e_cifar10.py'

@@ -23,8 +23,8 @@ import clsa_mm  # noqa: F401  # isort: skip  checks the stack before anything of
 from compare import ROOT, options, run
 from mmengine.config import Config
 
+from clsa_mm.checkpoints.read import file_sha256
 from clsa_mm.datasets import check_layout
-from clsa_mm.safe_load import file_sha256
 
 CONFIGS = Path('configs/benchmarks/classification/transfer')
 PROTOCOLS = ('linear', 'finetune')

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import clsa_mm  # noqa: F401  # isort: skip  checks the stack before anything of it is imported
 
-from clsa_mm.converters import FORMATS, convert_file
-from clsa_mm.safe_load import CheckpointError, add_trust_argument, register_safe_loader
+from clsa_mm.checkpoints import FORMATS, convert_file
+from clsa_mm.checkpoints.read import CheckpointError, add_trust_argument, register_safe_loader
 
 
 def parse_args() -> argparse.Namespace:

@@ -1,7 +1,7 @@
 """Transforms: everything that touches pixels."""
 
-from .load_image import CorruptImageError, LoadImage
-from .seeded_multi_view import SeededMultiView
-from .strong_augment import StrongAugment
+from clsa_mm.datasets.transforms.load_image import CorruptImageError, LoadImage
+from clsa_mm.datasets.transforms.seeded_multi_view import SeededMultiView
+from clsa_mm.datasets.transforms.strong_augment import StrongAugment
 
 __all__ = ['CorruptImageError', 'LoadImage', 'SeededMultiView', 'StrongAugment']

@@ -1,11 +1,11 @@
 """Hooks: what depends on the runner or on time."""
 
-from .knn_hook import KNNHook
-from .log_test_metrics_hook import LogTestMetricsHook
-from .momentum_queue_hook import MomentumQueueHook
-from .pretrained_backbone_hook import PretrainedBackboneHook
-from .sampler_seed_hook import SamplerSeedHook
-from .training_summary_hook import TrainingSummaryHook
+from clsa_mm.engine.hooks.knn_hook import KNNHook
+from clsa_mm.engine.hooks.log_test_metrics_hook import LogTestMetricsHook
+from clsa_mm.engine.hooks.momentum_queue_hook import MomentumQueueHook
+from clsa_mm.engine.hooks.pretrained_backbone_hook import PretrainedBackboneHook
+from clsa_mm.engine.hooks.sampler_seed_hook import SamplerSeedHook
+from clsa_mm.engine.hooks.training_summary_hook import TrainingSummaryHook
 
 __all__ = [
     'KNNHook',

@@ -9,7 +9,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import nn
 
-from clsa_mm.checkpoint import LoadReport, backbone_state_dict, fill_backbone, read_checkpoint
+from clsa_mm.checkpoints.backbone import LoadReport, backbone_state_dict, fill_backbone, read_checkpoint
 
 
 @HOOKS.register_module()
@@ -24,7 +24,7 @@ class PretrainedBackboneHook(Hook):
     checkpoint's and this hook does nothing. It does nothing in testing either.
 
     Args:
-        checkpoint: Path of any checkpoint that :func:`clsa_mm.checkpoint.backbone_state_dict`
+        checkpoint: Path of any checkpoint that :func:`clsa_mm.checkpoints.backbone.backbone_state_dict`
             reads. None keeps the random initialisation, the floor to compare with, and says so.
         modules: The modules of the model that share the backbone's stages, as dotted names. A C4 detector
             has the last stage in ``'roi_head.shared_head'``. Submodules that a module lists in its

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from clsa_mm.safe_load import CheckpointError
+from clsa_mm.checkpoints.read import CheckpointError
 
 StateDict = dict[str, Tensor]
 Parts = dict[str, StateDict]
@@ -48,7 +48,7 @@ def weights_of(checkpoint: Mapping) -> StateDict:
     """The tensors of a checkpoint, without the levels and the prefixes that wrap them.
 
     Args:
-        checkpoint: What :func:`clsa_mm.safe_load.read_checkpoint` returned: a state dict, or one under
+        checkpoint: What :func:`clsa_mm.checkpoints.read.read_checkpoint` returned: a state dict, or one under
             ``state_dict`` (OpenMMLab, MoCo, timm) or ``model`` (detectron2).
 
     Raises:
@@ -90,7 +90,7 @@ def take_apart(checkpoint: Mapping, layout: str | None = None) -> Parts:
     """Split a checkpoint's tensors into the parts that this module's docstring lists.
 
     Args:
-        checkpoint: What :func:`clsa_mm.safe_load.read_checkpoint` returned.
+        checkpoint: What :func:`clsa_mm.checkpoints.read.read_checkpoint` returned.
         layout: Its layout. Defaults to :func:`detect_layout`'s.
 
     Returns:

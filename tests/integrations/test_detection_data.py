@@ -7,7 +7,7 @@ from annotated_images import TEST, TRAIN, write_coco, write_voc
 from mmengine.config import Config
 
 import clsa_mm.integrations.mmdet  # noqa: F401
-from clsa_mm.engine import check_detection_data
+from clsa_mm.integrations.detection_data import check_detection_data
 
 CONFIGS = Path(__file__).parents[2] / 'configs' / 'benchmarks' / 'detection'
 
@@ -37,7 +37,9 @@ def write(root: Path, style: str, train: dict = TRAIN, test: dict = TEST) -> Non
 def test_boxes_are_counted_by_hand(tmp_path, style, monkeypatch):
     write(tmp_path, style)
     told = []
-    monkeypatch.setattr('clsa_mm.engine.detection_data.print_log', lambda text, logger: told.append(text))
+    monkeypatch.setattr(
+        'clsa_mm.integrations.detection_data.print_log', lambda text, logger: told.append(text)
+    )
     check_detection_data(own_config(tmp_path, style))
     assert told[0].endswith("3 boxes ('cat' 2, 'dog' 1); 1 difficult or crowd")
     assert told[1].endswith("1 boxes ('dog' 1); 0 difficult or crowd; no box of 'cat'")

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from clsa_mm.checkpoint import CheckpointError, read_checkpoint
-from clsa_mm.safe_pickle import dump_arrays, load_arrays
+from clsa_mm.checkpoints.backbone import CheckpointError, read_checkpoint
+from clsa_mm.checkpoints.safe_pickle import dump_arrays, load_arrays
 
 ARRAYS = dict(
     floats=np.arange(6, dtype='f4').reshape(2, 3),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from clsa_mm.converters.layouts import (
+from clsa_mm.checkpoints.layouts import (
     StateDict,
     detect_layout,
     odd_names,
@@ -17,9 +17,9 @@ from clsa_mm.converters.layouts import (
     take_apart,
     weights_of,
 )
-from clsa_mm.converters.targets import TARGETS, Target
-from clsa_mm.safe_load import CheckpointError, read_checkpoint
-from clsa_mm.safe_pickle import dump_arrays
+from clsa_mm.checkpoints.read import CheckpointError, read_checkpoint
+from clsa_mm.checkpoints.safe_pickle import dump_arrays
+from clsa_mm.checkpoints.targets import TARGETS, Target
 
 FORMATS = tuple(TARGETS)
 # What a training checkpoint has beside the model.
@@ -62,7 +62,7 @@ def convert(checkpoint: Mapping, target: str, source: str | None = None) -> Conv
     """Lay out a checkpoint's weights as another library has them.
 
     Args:
-        checkpoint: What :func:`clsa_mm.safe_load.read_checkpoint` returned.
+        checkpoint: What :func:`clsa_mm.checkpoints.read.read_checkpoint` returned.
         target: One of :data:`FORMATS`.
         source: The layout of ``checkpoint``. Defaults to the one detected.
 

@@ -10,8 +10,8 @@ from mmengine.logging import HistoryBuffer
 from mmengine.registry import MODELS, init_default_scope
 
 import clsa_mm
-from clsa_mm.checkpoint import CheckpointError, read_checkpoint
-from clsa_mm.converters.publish import publish_checkpoint
+from clsa_mm.checkpoints.backbone import CheckpointError, read_checkpoint
+from clsa_mm.checkpoints.publish import publish_checkpoint
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from clsa_mm.converters.layouts import (
+from clsa_mm.checkpoints.layouts import (
     Parts,
     StateDict,
     join_clsa,

@@ -15,9 +15,9 @@ import torchvision
 from mmpretrain.models import ImageClassifier, ResNet
 
 import clsa_mm
-from clsa_mm.checkpoint import CheckpointError, backbone_state_dict, read_checkpoint
-from clsa_mm.converters import FORMATS, convert, convert_file
-from clsa_mm.converters.convert import write_checkpoint
+from clsa_mm.checkpoints import FORMATS, convert, convert_file
+from clsa_mm.checkpoints.backbone import CheckpointError, backbone_state_dict, read_checkpoint
+from clsa_mm.checkpoints.convert import write_checkpoint
 
 DEPTHS = reference.DEPTHS
 IMAGES = torch.rand(2, 3, 48, 48, generator=torch.Generator().manual_seed(1))

@@ -9,8 +9,8 @@ from pathlib import Path
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
-from clsa_mm.converters.layouts import StateDict, resnet_depth, some, take_apart
-from clsa_mm.safe_load import CheckpointError, read_checkpoint
+from clsa_mm.checkpoints.layouts import StateDict, resnet_depth, some, take_apart
+from clsa_mm.checkpoints.read import CheckpointError, read_checkpoint
 
 __all__ = [
     'CheckpointError',
@@ -229,7 +229,7 @@ def _checked_config(config: object) -> object:
             raise CheckpointError(
                 f"The checkpoint's config asks for `{name}`, which is not among the backbones and "
                 'layers that are built from a file. Build the backbone yourself and load the '
-                'weights with clsa_mm.checkpoint.load_backbone_weights.'
+                'weights with clsa_mm.checkpoints.backbone.load_backbone_weights.'
             )
     return {key: _checked_config(value) for key, value in config.items() if key not in _TRAINING_ARGUMENTS}
 
@@ -256,7 +256,7 @@ def _infer_resnet(state: StateDict) -> dict:
         raise CheckpointError(
             'The checkpoint has no config and its weights are not those of a ResNet '
             f'({some(state)}). Build the backbone yourself and load the weights with '
-            'clsa_mm.checkpoint.load_backbone_weights.'
+            'clsa_mm.checkpoints.backbone.load_backbone_weights.'
         )
     width, channels, kernel = state['conv1.weight'].shape[:3]
     name = 'ResNet' if kernel == 7 else 'ResNet_CIFAR'

@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 
-from clsa_mm.checkpoint import backbone_state_dict, load_backbone
-from clsa_mm.converters.convert import unfinished_file
-from clsa_mm.converters.layouts import some, take_apart, weights_of
-from clsa_mm.converters.targets import plain_meta
-from clsa_mm.safe_load import CheckpointError, file_sha256, read_checkpoint
+from clsa_mm.checkpoints.backbone import backbone_state_dict, load_backbone
+from clsa_mm.checkpoints.convert import unfinished_file
+from clsa_mm.checkpoints.layouts import some, take_apart, weights_of
+from clsa_mm.checkpoints.read import CheckpointError, file_sha256, read_checkpoint
+from clsa_mm.checkpoints.targets import plain_meta
 from clsa_mm.version import __version__
 
 # Import name of the package and the distributions that may bring it.

@@ -15,9 +15,9 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
-from clsa_mm.safe_load import CheckpointError, read_checkpoint, register_safe_loader, trust_checkpoints
+from clsa_mm.checkpoints.read import CheckpointError, read_checkpoint, register_safe_loader, trust_checkpoints
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 LINEAR = ROOT / 'configs/benchmarks/classification/linear_r18_1xb256_100e_cifar10.py'
 FORCE, FORCE_NOT = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD', 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
 

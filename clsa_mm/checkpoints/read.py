@@ -20,7 +20,7 @@ import torch
 from mmengine.logging import HistoryBuffer, print_log
 from mmengine.runner import CheckpointLoader
 
-from clsa_mm.safe_pickle import load_arrays
+from clsa_mm.checkpoints.safe_pickle import load_arrays
 
 # The convention of torch.hub and OpenMMLab: sha256 in the name. Eight digits can also be a date.
 _HASH_IN_NAME = re.compile(r'-(?!20\d{6}\.)([0-9a-f]{8,64})\.\w+$')
@@ -139,7 +139,7 @@ def _load_trusted(path: Path, wanted: str, refusal: Exception) -> Any:
         raise CheckpointError(
             f'{path} wants to load `{wanted}`, which is neither a tensor nor plain data and could run code. '
             'If you trust where the file comes from, give the tool --trust-checkpoint (in Python, call '
-            'clsa_mm.safe_load.trust_checkpoints()), or re-save its `state_dict` alone '
+            'clsa_mm.checkpoints.read.trust_checkpoints()), or re-save its `state_dict` alone '
             "(torch.save({'state_dict': ...}, new_path)) and use that."
         ) from refusal
     print_log(

@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 from mmpretrain.models import ImageClassifier, ResNet
 
 import clsa_mm
-from clsa_mm.checkpoint import (
+from clsa_mm.checkpoints.backbone import (
     CheckpointError,
     backbone_state_dict,
     load_backbone,
