@@ -40,11 +40,14 @@ train_dataloader = dict(
 
 optim_wrapper = dict(optimizer=dict(lr=0.06, weight_decay=5e-4))
 
-# Without a data_root of its own: that of the training set.
 default_hooks = dict(
     knn=dict(
         type='KNNHook',
-        dataset=dict(type='CustomDataset', pipeline=[dict(type='LoadImage'), dict(type='PackInputs')]),
+        dataset=dict(
+            type='CustomDataset',
+            data_root=None,  # the training set's
+            pipeline=[dict(type='LoadImage'), dict(type='PackInputs')],
+        ),
         train=dict(data_prefix='train'),
         test=dict(data_prefix='test'),
         interval=10,

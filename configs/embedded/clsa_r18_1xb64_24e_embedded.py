@@ -35,7 +35,6 @@ train_cfg = dict(max_epochs=24)
 optim_wrapper = dict(optimizer=dict(_delete_=True, type='Adam', lr=2e-3, weight_decay=1e-4))
 auto_scale_lr = dict(base_batch_size=64)
 
-# Without a data_root of its own: that of the training set.
 default_hooks = dict(
     checkpoint=dict(interval=4),
     logger=dict(interval=10),
@@ -43,6 +42,7 @@ default_hooks = dict(
         type='KNNHook',
         dataset=dict(
             type='CustomDataset',
+            data_root=None,  # the training set's
             pipeline=[
                 dict(type='LoadImage'),
                 dict(type='Resize', scale=48, backend='pillow'),
