@@ -1,5 +1,6 @@
 """What runs beside the model: hooks, logging back ends."""
 
+from clsa_mm.engine.config_bases import register_config_bases
 from clsa_mm.engine.hooks import (
     KNNHook,
     LogTestMetricsHook,
@@ -21,3 +22,5 @@ __all__ = [
     'add_log_backends',
     'add_log_option',
 ]
+
+register_config_bases()
