@@ -2,10 +2,13 @@
 
 from clsa_mm.engine.config_bases import register_config_bases
 from clsa_mm.engine.hooks import (
+    IterationSeedHook,
     KNNHook,
     LogTestMetricsHook,
     MomentumQueueHook,
     PretrainedBackboneHook,
+    ResumeLearningRateHook,
+    ResumePositionHook,
     SamplerSeedHook,
     TrainingSummaryHook,
 )
@@ -13,10 +16,13 @@ from clsa_mm.engine.log_backends import LOG_BACKENDS, add_log_backends, add_log_
 
 __all__ = [
     'LOG_BACKENDS',
+    'IterationSeedHook',
     'KNNHook',
     'LogTestMetricsHook',
     'MomentumQueueHook',
     'PretrainedBackboneHook',
+    'ResumeLearningRateHook',
+    'ResumePositionHook',
     'SamplerSeedHook',
     'TrainingSummaryHook',
     'add_log_backends',
