@@ -8,7 +8,7 @@ from clsa_mm.engine.hooks import (
     SamplerSeedHook,
     TrainingSummaryHook,
 )
-from clsa_mm.engine.log_backends import LOG_BACKENDS, add_log_backends, add_log_option
+from clsa_mm.engine.log_backends import LOG_BACKENDS, add_log_backends
 
 __all__ = [
     'LOG_BACKENDS',
@@ -19,5 +19,4 @@ __all__ = [
     'SamplerSeedHook',
     'TrainingSummaryHook',
     'add_log_backends',
-    'add_log_option',
 ]
