@@ -75,7 +75,7 @@ def tiny_pretraining(image_root: Path, tmp_path: Path) -> Callable[..., Config]:
                 'train_dataloader.persistent_workers': False,
                 'train_dataloader.pin_memory': False,
                 'train_cfg.max_epochs': 2,
-                'custom_hooks': [],
+                'default_hooks.knn': None,
             }
         )
         for view in cfg.train_pipeline[1].transforms:

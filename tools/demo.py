@@ -41,7 +41,7 @@ def compare(work_dir: Path, pictures: Path, epochs: int | None) -> None:
     schedule = [] if epochs is None else [f'{name}={epochs}' for name in names]
     options = {
         'train': [f'train_dataloader.{root}/train', *schedule],
-        'knn': [f'custom_hooks.0.{split}_dataloader.{root}' for split in ('train', 'test')],
+        'knn': [f'default_hooks.knn.{root}'],
         'linear': [*schedule, *(f'{split}_dataloader.{root}' for split in ('train', 'val', 'test'))],
     }
     command = ['tools/benchmarks/compare.py', PRETRAIN, '--linear', LINEAR, '--work-dir', str(work_dir)]

@@ -21,13 +21,9 @@ from mmengine.registry import init_default_scope
 from clsa_mm.checkpoints.read import register_safe_loader
 from clsa_mm.engine.machine import adapt_to_machine
 from clsa_mm.evaluation import save_features
+from clsa_mm.evaluation.dataloaders import build_dataloader, build_folder_dataloader
 from clsa_mm.evaluation.feature_files import new_folder
-from clsa_mm.evaluation.frozen_model import (
-    build_dataloader,
-    build_folder_dataloader,
-    build_frozen_model,
-    describe_source,
-)
+from clsa_mm.evaluation.frozen_model import build_frozen_model, describe_source
 
 
 def parse_args() -> argparse.Namespace:

@@ -5,7 +5,6 @@ python tools/knn.py configs/cifar10/clsa_r18_1xb256_200e_cifar10.py --random-ini
 """
 
 import argparse
-import copy
 
 import clsa_mm  # noqa: F401  # isort: skip  checks the stack before anything of it is imported
 
@@ -13,13 +12,14 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import HOOKS, init_default_scope
 
 from clsa_mm.checkpoints.read import register_safe_loader
+from clsa_mm.evaluation.dataloaders import find_knn_hook
 from clsa_mm.evaluation.frozen_model import build_frozen_model
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('config', help='pretraining config with a KNNHook in `custom_hooks`')
+    parser.add_argument('config', help='pretraining config with a KNNHook')
     parser.add_argument('checkpoint', nargs='?', help='checkpoint whose backbone is scored')
     parser.add_argument(
         '--random-init',
@@ -36,17 +36,6 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def knn_settings(cfg: Config) -> dict:
-    """Find the KNNHook of a config."""
-    hooks = [hook for hook in cfg.get('custom_hooks') or () if hook['type'] == 'KNNHook']
-    if not hooks:
-        raise SystemExit(
-            f'{cfg.filename} has no KNNHook in `custom_hooks`, so there is no labelled data to '
-            'score on. Add one, e.g. as configs/cifar10/clsa_r18_1xb256_200e_cifar10.py does.'
-        )
-    return copy.deepcopy(hooks[0])
-
-
 def main() -> None:
     """Print one line with the accuracies."""
     args = parse_args()
@@ -55,7 +44,12 @@ def main() -> None:
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
-    settings = knn_settings(cfg)
+    settings = find_knn_hook(cfg)
+    if settings is None:
+        raise SystemExit(
+            f'{cfg.filename} has no KNNHook in `default_hooks` or `custom_hooks`, so there is no labelled '
+            'data to score on. Add one, e.g. as configs/cifar10/clsa_r18_1xb256_200e_cifar10.py does.'
+        )
     for name in ('k', 'temperature'):
         if getattr(args, name) is not None:
             settings[name] = getattr(args, name)

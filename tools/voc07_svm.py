@@ -21,8 +21,9 @@ from mmengine.registry import init_default_scope
 from clsa_mm.checkpoints.read import register_safe_loader
 from clsa_mm.engine.machine import adapt_to_machine
 from clsa_mm.evaluation import FeatureSet, load_features, save_features
+from clsa_mm.evaluation.dataloaders import build_dataloader
 from clsa_mm.evaluation.feature_files import check_same_source
-from clsa_mm.evaluation.frozen_model import build_dataloader, build_frozen_model, describe_source
+from clsa_mm.evaluation.frozen_model import build_frozen_model, describe_source
 from clsa_mm.evaluation.voc07_svm import (
     COSTS,
     require_scikit_learn,

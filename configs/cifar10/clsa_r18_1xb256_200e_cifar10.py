@@ -63,25 +63,18 @@ train_cfg = dict(max_epochs=max_epochs)
 optim_wrapper = dict(optimizer=dict(lr=base_lr, weight_decay=5e-4))
 param_scheduler = [dict(type='CosineAnnealingLR', T_max=max_epochs, by_epoch=True, begin=0, end=max_epochs)]
 
-knn_dataloader = dict(
-    batch_size=256,
-    num_workers=2,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    collate_fn=dict(type='default_collate'),
-    dataset=dict(
-        type='CustomDataset',
-        data_root=data_root,
-        data_prefix='train',
-        pipeline=[dict(type='LoadImage'), dict(type='PackInputs')],
-    ),
-)
-custom_hooks = [
-    dict(
+default_hooks = dict(
+    knn=dict(
         type='KNNHook',
-        train_dataloader=knn_dataloader,
-        test_dataloader=dict(knn_dataloader, dataset=dict(knn_dataloader['dataset'], data_prefix='test')),
+        dataset=dict(
+            type='CustomDataset',
+            data_root=data_root,
+            pipeline=[dict(type='LoadImage'), dict(type='PackInputs')],
+        ),
+        train=dict(data_prefix='train'),
+        test=dict(data_prefix='test'),
         interval=10,
         k=200,
         temperature=0.1,
     )
-]
+)

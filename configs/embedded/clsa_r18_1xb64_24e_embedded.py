@@ -52,29 +52,23 @@ train_cfg = dict(max_epochs=max_epochs)
 optim_wrapper = dict(optimizer=dict(_delete_=True, type='Adam', lr=base_lr, weight_decay=1e-4))
 param_scheduler = [dict(type='CosineAnnealingLR', T_max=max_epochs, by_epoch=True, begin=0, end=max_epochs)]
 auto_scale_lr = dict(base_batch_size=64)
-default_hooks = dict(checkpoint=dict(interval=4), logger=dict(interval=10))
-
-knn_dataloader = dict(
-    batch_size=128,
-    num_workers=2,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    collate_fn=dict(type='default_collate'),
-    dataset=dict(
-        type='CustomDataset',
-        data_root=data_root,
-        data_prefix='train',
-        pipeline=[
-            dict(type='LoadImage'),
-            dict(type='Resize', scale=48, backend='pillow'),
-            dict(type='PackInputs'),
-        ],
+default_hooks = dict(
+    checkpoint=dict(interval=4),
+    logger=dict(interval=10),
+    knn=dict(
+        type='KNNHook',
+        dataset=dict(
+            type='CustomDataset',
+            data_root=data_root,
+            pipeline=[
+                dict(type='LoadImage'),
+                dict(type='Resize', scale=48, backend='pillow'),
+                dict(type='PackInputs'),
+            ],
+        ),
+        train=dict(data_prefix='train'),
+        test=dict(data_prefix='val'),
+        batch_size=128,
+        interval=4,
     ),
 )
-custom_hooks = [
-    dict(
-        type='KNNHook',
-        train_dataloader=knn_dataloader,
-        test_dataloader=dict(knn_dataloader, dataset=dict(knn_dataloader['dataset'], data_prefix='val')),
-        interval=4,
-    )
-]

@@ -55,14 +55,11 @@ def configs(tiny_pretraining, image_root, tmp_path):
     """A small pretraining config with a KNNHook, and a small one of linear evaluation."""
     crop = dict(type='CenterCrop', crop_size=32)
     data = dict(type='CustomDataset', pipeline=[dict(type='LoadImage'), crop, dict(type='PackInputs')])
-    loaders = {
-        f'{split}_dataloader': dict(
-            batch_size=8, num_workers=0, dataset=dict(data, data_prefix=str(image_root / split))
-        )
-        for split in ('train', 'test')
-    }
     cfg = tiny_pretraining(**{'train_cfg.max_epochs': 1})
-    cfg.custom_hooks = [dict(type='KNNHook', k=3, **loaders)]
+    cfg.default_hooks.knn = dict(
+        type='KNNHook', dataset=data, train=dict(data_prefix=str(image_root / 'train')),
+        test=dict(data_prefix=str(image_root / 'test')), num_workers=0, k=3,
+    )  # fmt: skip
     cfg.dump(tmp_path / 'pretrain.py')
     linear = Config.fromfile(LINEAR)
     narrow = dict(base_channels=8, stem_channels=8)
