@@ -18,7 +18,7 @@ from mmengine.config import Config, DictAction
 from mmengine.dist import init_dist, is_distributed
 from mmengine.registry import init_default_scope
 
-from clsa_mm.checkpoints.read import add_trust_argument, register_safe_loader
+from clsa_mm.checkpoints.read import register_safe_loader
 from clsa_mm.engine.machine import adapt_to_machine
 from clsa_mm.evaluation import save_features
 from clsa_mm.evaluation.dataloaders import build_dataloader, build_folder_dataloader
@@ -39,7 +39,7 @@ def parse_args() -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument('--images', help='instead, all images below this folder, without labels: OUT/images')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='settings to override, key=value')
-    add_trust_argument(parser)
+    parser.add_argument('--trust-checkpoint', action='store_true', help='run code that is in a checkpoint')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
     args = parser.parse_args()

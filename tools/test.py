@@ -10,8 +10,8 @@ import mmengine
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
-from clsa_mm.checkpoints.read import add_trust_argument, register_safe_loader
-from clsa_mm.engine.log_backends import add_log_backends, add_log_option
+from clsa_mm.checkpoints.read import register_safe_loader
+from clsa_mm.engine.log_backends import LOG_BACKENDS, add_log_backends
 from clsa_mm.engine.machine import adapt_to_machine
 from clsa_mm.integrations.detection_data import check_detection_data
 
@@ -23,9 +23,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', help='path of the checkpoint')
     parser.add_argument('--work-dir', help='folder of logs')
     parser.add_argument('--out', help='write the metrics to this .json, .yaml or .pkl file')
-    add_log_option(parser)
+    parser.add_argument('--log-to', nargs='+', choices=LOG_BACKENDS, default=[], help='log to these too')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='override the config')
-    add_trust_argument(parser)
+    parser.add_argument('--trust-checkpoint', action='store_true', help='run code that is in a checkpoint')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
     args = parser.parse_args()

@@ -10,8 +10,8 @@ import torch
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
-from clsa_mm.checkpoints.read import add_trust_argument, register_safe_loader
-from clsa_mm.engine.log_backends import add_log_backends, add_log_option
+from clsa_mm.checkpoints.read import register_safe_loader
+from clsa_mm.engine.log_backends import LOG_BACKENDS, add_log_backends
 from clsa_mm.engine.machine import adapt_to_machine
 from clsa_mm.engine.switched_off import remove_switched_off_hooks
 from clsa_mm.integrations.detection_data import check_detection_data
@@ -49,7 +49,7 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help="scale the learning rate by (images per optimizer step) / (the config's base_batch_size)",
     )
-    add_log_option(parser)
+    parser.add_argument('--log-to', nargs='+', choices=LOG_BACKENDS, default=[], help='log to these too')
     parser.add_argument('--no-validate', action='store_true', help='skip validation in training')
     parser.add_argument(
         '--cfg-options',
@@ -57,7 +57,7 @@ def parse_args() -> argparse.Namespace:
         action=DictAction,
         help='override the config: key=value, nested keys as a.b.c=value, lists as key="[a,b]"',
     )
-    add_trust_argument(parser)
+    parser.add_argument('--trust-checkpoint', action='store_true', help='run code that is in a checkpoint')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
     args = parser.parse_args()

@@ -12,7 +12,7 @@ from clsa_mm.engine.hooks import (
     SamplerSeedHook,
     TrainingSummaryHook,
 )
-from clsa_mm.engine.log_backends import LOG_BACKENDS, add_log_backends, add_log_option
+from clsa_mm.engine.log_backends import LOG_BACKENDS, add_log_backends
 
 __all__ = [
     'LOG_BACKENDS',
@@ -26,7 +26,6 @@ __all__ = [
     'SamplerSeedHook',
     'TrainingSummaryHook',
     'add_log_backends',
-    'add_log_option',
 ]
 
 register_config_bases()
