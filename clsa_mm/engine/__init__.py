@@ -1,6 +1,8 @@
 """What runs beside the model: hooks, logging back ends."""
 
 from clsa_mm.engine.hooks import (
+    FiniteGuardHook,
+    HealthHook,
     KNNHook,
     LogTestMetricsHook,
     MomentumQueueHook,
@@ -12,6 +14,8 @@ from clsa_mm.engine.log_backends import LOG_BACKENDS, add_log_backends, add_log_
 
 __all__ = [
     'LOG_BACKENDS',
+    'FiniteGuardHook',
+    'HealthHook',
     'KNNHook',
     'LogTestMetricsHook',
     'MomentumQueueHook',
