@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from mmengine.logging import print_log
 from torch import Tensor
+from torch.nn.attention import flex_attention as flex
 
 Attention = tuple[Tensor, Tensor]
 
@@ -86,13 +87,15 @@ def _run_cuda_efficient(queries: Tensor, keys: Tensor, scale: float) -> Attentio
 
 @functools.cache
 def _flex_attention() -> Callable:
-    from torch.nn.attention.flex_attention import flex_attention
-
-    return torch.compile(flex_attention, dynamic=False)
+    return torch.compile(flex.flex_attention, dynamic=False)
 
 
 def _run_flex(queries: Tensor, keys: Tensor, scale: float) -> Attention:
-    outputs, logs = _flex_attention()(queries[None], keys[None], keys[None], scale=scale, return_lse=True)
+    arguments = queries[None], keys[None], keys[None]
+    if hasattr(flex, 'AuxRequest'):
+        outputs, auxiliary = _flex_attention()(*arguments, scale=scale, return_aux=flex.AuxRequest(lse=True))
+        return outputs[0], auxiliary.lse[0]
+    outputs, logs = _flex_attention()(*arguments, scale=scale, return_lse=True)  # until torch 2.8
     return outputs[0], logs[0]
 
 

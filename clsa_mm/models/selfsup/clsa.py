@@ -182,8 +182,8 @@ class CLSA(BaseSelfSupervisor):
         if self.training and self._pending_keys is not None:
             raise RuntimeError(
                 'the keys of the last iteration were not enqueued, so neither queue nor key encoder '
-                "would ever move: add dict(type='MomentumQueueHook') to custom_hooks (or call "
-                'momentum_update() and enqueue() after each step of your own loop)'
+                "would ever move: add momentum_queue=dict(type='MomentumQueueHook') to default_hooks (or "
+                'call momentum_update() and enqueue() after each step of your own loop)'
             )
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
