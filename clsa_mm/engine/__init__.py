@@ -2,6 +2,8 @@
 
 from clsa_mm.engine.config_bases import register_config_bases
 from clsa_mm.engine.hooks import (
+    FiniteGuardHook,
+    HealthHook,
     IterationSeedHook,
     KNNHook,
     LogTestMetricsHook,
@@ -16,6 +18,8 @@ from clsa_mm.engine.log_backends import LOG_BACKENDS, add_log_backends
 
 __all__ = [
     'LOG_BACKENDS',
+    'FiniteGuardHook',
+    'HealthHook',
     'IterationSeedHook',
     'KNNHook',
     'LogTestMetricsHook',
