@@ -9,9 +9,9 @@ import difflib
 import inspect
 import os.path as osp
 import re
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import mmengine
 from mmengine.config import Config, ConfigDict
@@ -19,6 +19,7 @@ from mmengine.runner import Runner
 
 from clsa_mm.datasets.views.settings import build_views
 from clsa_mm.engine.constructors import BUILT, unknown_arguments
+from clsa_mm.engine.switched_off import remove_switched_off_hooks
 
 # Top-level names that something reads: the runner, mmengine's config, tools of ours or of OpenMMLab.
 READ = {*inspect.signature(Runner.__init__).parameters} - {'self', 'cfg'} | {
@@ -53,8 +54,7 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
             raise ValueError(f'--cfg-options {name}: nothing reads it. {_advice(name, cfg)}')
     cfg.merge_from_dict(dict(options or {}))
     _check(cfg)
-    _fill_in(cfg)
-    return cfg
+    return _completed(cfg)
 
 
 def default_work_dir(path: str | Path) -> str:
@@ -72,7 +72,22 @@ def default_work_dir(path: str | Path) -> str:
     return osp.join('work_dirs', *below)
 
 
-def settings(node: object, name: str = '') -> Iterator[tuple[str, object]]:
+def load_bases(path: str | Path) -> Config:
+    """Load what a config inherits, without what it says itself; :func:`load_config` has the rest.
+
+    Args:
+        path: The config file.
+
+    Returns:
+        The bases merged, empty if there is none.
+    """
+    folder = Path(path).resolve().parent
+    bases = [base if '::' in base else str(folder / base) for base in _read(Path(path)).bases]
+    cfg = Config.fromstring(f'_base_ = {bases}', '.py') if bases else Config()
+    return _completed(cfg)
+
+
+def settings(node: Mapping | Sequence, name: str = '') -> Iterator[tuple[str, object]]:
     """All full names in a config, with their values.
 
     Args:
@@ -80,14 +95,49 @@ def settings(node: object, name: str = '') -> Iterator[tuple[str, object]]:
         name: Full name of the part. Defaults to '': the whole.
 
     Yields:
-        Name and value of each dictionary's entries, those of lists by their number.
+        Name and value of each entry, of dictionaries and of lists of dictionaries too.
     """
-    entries = enumerate(node) if isinstance(node, list | tuple) else node.items()
-    for key, child in entries:
+    for key, child in enumerate(node) if isinstance(node, list | tuple) else node.items():
         full = f'{name}.{key}' if name else str(key)
         yield full, child
-        if isinstance(child, dict | list | tuple):
+        if holds_settings(child):
             yield from settings(child, full)
+
+
+def holds_settings(value: object) -> bool:
+    """Whether a value is a dictionary or a list that holds some, and not a setting itself."""
+    if isinstance(value, list | tuple):
+        return any(holds_settings(child) for child in value)
+    return isinstance(value, dict) and bool(value)
+
+
+class _File(NamedTuple):
+    """A config file's top-level names, those that its lines read, its bases', and the bases."""
+
+    assigned: list[str]
+    used: set[str]
+    used_of_bases: set[str]
+    bases: list[str]
+
+
+def _read(path: Path) -> _File:
+    text = path.read_text(encoding='utf-8')
+    used_of_bases = {*re.findall(r'_base_\.(\w+)', text)}
+    if path.suffix == '.py':
+        tree = ast.parse(text)
+        names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+        used = {node.id for node in names if isinstance(node.ctx, ast.Load)}
+        assigned = [node.id for node in names if isinstance(node.ctx, ast.Store)]
+        values = [node.value for node in tree.body if isinstance(node, ast.Assign) and _names_bases(node)]
+        bases = ast.literal_eval(values[0]) if values else []
+    else:
+        content = mmengine.load(path)
+        used, assigned, bases = set(), list(content), content.get('_base_', [])
+    return _File(assigned, used, used_of_bases, [bases] if isinstance(bases, str) else list(bases))
+
+
+def _names_bases(node: ast.Assign) -> bool:
+    return ast.unparse(node.targets[0]) == '_base_'
 
 
 def _unread_variables(path: Path, cfg: Config, read: Set[str]) -> Iterator[tuple[Path, str]]:
@@ -95,25 +145,12 @@ def _unread_variables(path: Path, cfg: Config, read: Set[str]) -> Iterator[tuple
 
     Bases of a package, ``mmdet::...``, have variables that their own lines used; those are left alone.
     """
-    text = path.read_text(encoding='utf-8')
-    read = read | {*re.findall(r'_base_\.(\w+)', text)}
-    if path.suffix == '.py':
-        tree = ast.parse(text)
-        names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
-        used = {node.id for node in names if isinstance(node.ctx, ast.Load)}
-        assigned = [node.id for node in names if isinstance(node.ctx, ast.Store)]
-        bases = next((ast.literal_eval(node.value) for node in tree.body if _names_bases(node)), [])
-    else:
-        content = mmengine.load(path)
-        used, assigned, bases = set(), list(content), content.get('_base_', [])
-    yield from ((path, name) for name in assigned if name in cfg and name not in read | used)
-    for base in [bases] if isinstance(bases, str) else bases:
+    file = _read(path)
+    read = read | file.used_of_bases
+    yield from ((path, name) for name in file.assigned if name in cfg and name not in read | file.used)
+    for base in file.bases:
         if '::' not in base:
             yield from _unread_variables(path.parent / base, cfg, read)
-
-
-def _names_bases(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == '_base_'
 
 
 def _advice(name: str, cfg: Config) -> str:
@@ -159,7 +196,7 @@ def _nearest(name: str, known: Iterable[str]) -> str:
     return f'{meant}There is {", ".join(sorted(known)) or "none"}.'
 
 
-def _fill_in(cfg: Config) -> None:
+def _completed(cfg: Config) -> Config:
     """Put the training set's values in place of the None of other data sets, and mend what has to agree."""
     train = list(_data_sets(cfg.get('train_dataloader')))
     loaders = {split: cfg.get(f'{split}_dataloader') for split in ('train', 'val', 'test')}
@@ -177,6 +214,8 @@ def _fill_in(cfg: Config) -> None:
         if not loader.get('num_workers'):  # torch refuses these without workers
             loader.persistent_workers = False
             loader.pop('prefetch_factor', None)
+    remove_switched_off_hooks(cfg)
+    return cfg
 
 
 def _data_sets(node: object, inside: bool = False) -> Iterator[ConfigDict]:

@@ -16,6 +16,7 @@ default_hooks = dict(
     iteration_seed=dict(type='IterationSeedHook'),
     resume_position=dict(type='ResumePositionHook'),
     resume_learning_rate=dict(type='ResumeLearningRateHook'),
+    finite_guard=dict(type='FiniteGuardHook'),
     summary=dict(type='TrainingSummaryHook'),
 )
 
