@@ -11,7 +11,6 @@ import torch
 from mmengine.dataset import DefaultSampler
 from mmengine.dist import all_gather, all_gather_object, get_world_size
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -95,9 +94,8 @@ def iter_features(
     stop early.
 
     Args:
-        model: A model with ``backbone`` and ``data_preprocessor``, bare or wrapped
-            (DistributedDataParallel). The preprocessor moves and normalises the images, as in
-            training.
+        model: A model with ``backbone`` and ``data_preprocessor``, not wrapped for distributed training.
+            The preprocessor moves and normalises the images, as in training.
         dataloader: Batches of one view per image. With several ranks its sampler has to be
             ``DefaultSampler(round_up=True)``.
         read_labels: Turns the samples of a batch into labels, (N, ...), such as
@@ -111,8 +109,6 @@ def iter_features(
     Raises:
         ValueError: If the data has several views, or the data loader leaves images out.
     """
-    if is_model_wrapper(model):
-        model = model.module
     _check_sampler(dataloader)
     seen, total = 0, len(dataloader.dataset)
     with _evaluating(model), preserved_random_states():

@@ -20,7 +20,7 @@ def main(rank: int, world_size: int, port: int, images: Path, output: str) -> No
         'gloo', init_method=f'tcp://127.0.0.1:{port}', rank=rank, world_size=world_size
     )
     torch.manual_seed(0)
-    model = torch.nn.parallel.DistributedDataParallel(TinyModel())
+    model = torch.nn.parallel.DistributedDataParallel(TinyModel()).module
     hook = KNNHook(**knn_config(images, batch_size=3))
     scores = hook.score(model)
     features, labels = extract_features(model, hook._loaders['test'])
