@@ -12,7 +12,6 @@ import torch
 from mmengine.dataset import DefaultSampler
 from mmengine.dist import all_gather, all_gather_object, broadcast, get_world_size
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -98,9 +97,8 @@ def iter_features(
     marks as unreadable are left out and warned of. Close it (``contextlib.closing``) if you stop early.
 
     Args:
-        model: A model with ``backbone`` and ``data_preprocessor``, bare or wrapped
-            (DistributedDataParallel). The preprocessor moves and normalises the images, as in
-            training.
+        model: A model with ``backbone`` and ``data_preprocessor``, not wrapped for distributed training.
+            The preprocessor moves and normalises the images, as in training.
         dataloader: Batches of one view per image; of
             :func:`clsa_mm.evaluation.dataloaders.build_in_order`, images that cannot be read are left
             out. With several ranks its sampler has to be ``DefaultSampler(round_up=True)``.
@@ -115,8 +113,6 @@ def iter_features(
     Raises:
         ValueError: If the data has several views, or the data loader leaves images out.
     """
-    if is_model_wrapper(model):
-        model = model.module
     _check_sampler(dataloader)
     seen, total, unreadable = 0, len(dataloader.dataset), []
     with _evaluating(model), _buffers_of_main_rank(model.backbone), preserved_random_states():
