@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 import reference
 import torch
+import torch.multiprocessing as mp
 import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -167,7 +168,7 @@ def test_queries_and_banks_that_are_not_contiguous():
     torch.testing.assert_close(bank_attention(queries, bank, 0.2), dense(queries, bank, 0.2))
 
 
-def test_within_a_compiled_function():
+def compile_a_loss(_: int) -> None:
     queries, bank = unit(3, 5, seed=21).requires_grad_(), unit(9, 5, seed=22)
 
     def loss(queries: torch.Tensor) -> torch.Tensor:
@@ -179,6 +180,11 @@ def test_within_a_compiled_function():
     torch.testing.assert_close(
         torch.autograd.grad(compiled, queries), torch.autograd.grad(loss(queries), queries)
     )
+
+
+def test_within_a_compiled_function():
+    """In a process of its own: once something was compiled, forked processes cannot run backward any more."""
+    mp.start_processes(compile_a_loss, nprocs=1, start_method='fork')
 
 
 def other_base(queries: torch.Tensor, keys: torch.Tensor, scale: float) -> kernels.Attention:
