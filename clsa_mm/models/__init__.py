@@ -1,7 +1,8 @@
-"""Algorithms, heads, queues and losses."""
+"""Algorithms, heads, queues, losses and a normalisation."""
 
 from clsa_mm.models.heads import DDMHead
 from clsa_mm.models.queues import KeyQueue
 from clsa_mm.models.selfsup import CLSA
+from clsa_mm.models.split_batch_norm import SplitBN
 
-__all__ = ['CLSA', 'DDMHead', 'KeyQueue']
+__all__ = ['CLSA', 'DDMHead', 'KeyQueue', 'SplitBN']
