@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor, nn
@@ -11,10 +12,9 @@ from torch import Tensor, nn
 class SplitBN(nn.BatchNorm2d):
     """BatchNorm2d whose training statistics are those of ``num_splits`` parts of the batch.
 
-    ``norm_cfg=dict(type='SplitBN', num_splits=8)`` gives each image the statistics of an eighth of its
-    process's batch, as eight GPUs would. Image ``n`` belongs to part ``n % num_splits``, so that no pixel
-    has to be moved. Parameters, buffers and evaluation are BatchNorm's: weights load from it and into it.
-    The running statistics move towards the means of the parts' statistics, each over the parts.
+    ``norm_cfg=dict(type='SplitBN', num_splits=8)`` normalises each eighth of a process's batch by itself,
+    as eight GPUs would. Parameters, buffers and evaluation are BatchNorm's: weights load from it and into
+    it. The running statistics are the mean of those that the parts would have.
 
     ``CLSA`` shuffles the keys of a process where its key encoder has such layers: otherwise a key would
     share its part, and so its statistics, with just the queries that it has to be told by.
@@ -53,17 +53,19 @@ class SplitBN(nn.BatchNorm2d):
             self.num_batches_tracked.add_(1)
         momentum = 1 / float(self.num_batches_tracked or 1) if self.momentum is None else self.momentum
 
-        # A part's channels become channels of their own: all parts in one pass of BatchNorm's kernel.
-        mean, var, weight, bias = (
-            None if values is None else values.repeat(splits)
-            for values in (self.running_mean, self.running_var, self.weight, self.bias)
+        # One call per part: merging parts into channels would copy images in the channels-last format.
+        statistics = self.running_mean, self.running_var
+        means, variances = (
+            [None] * splits if values is None else values.repeat(splits, 1) for values in statistics
         )
-        parts = input.reshape(size // splits, -1, *input.shape[2:])
-        output = F.batch_norm(parts, mean, var, weight, bias, True, momentum, self.eps)
-        if mean is not None:
-            self.running_mean.copy_(mean.view(splits, -1).mean(dim=0))
-            self.running_var.copy_(var.view(splits, -1).mean(dim=0))
-        return output.view(input.shape)
+        parts = [
+            F.batch_norm(part, mean, variance, self.weight, self.bias, True, momentum, self.eps)
+            for part, mean, variance in zip(input.chunk(splits), means, variances, strict=True)
+        ]
+        if self.track_running_stats:
+            self.running_mean.copy_(means.mean(dim=0))
+            self.running_var.copy_(variances.mean(dim=0))
+        return torch.cat(parts)
 
     def extra_repr(self) -> str:
         """BatchNorm's arguments and ``num_splits``."""
