@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 from clsa_mm.checkpoints.read import register_safe_loader
 from clsa_mm.engine.log_backends import LOG_BACKENDS, add_log_backends
 from clsa_mm.engine.machine import adapt_to_machine
+from clsa_mm.engine.switched_off import remove_switched_off_hooks
 from clsa_mm.integrations.detection_data import check_detection_data
 
 # Top-level settings of a single value that the runner itself reads.
@@ -97,6 +98,7 @@ def load_config(args: argparse.Namespace) -> Config:
     if cfg.get('auto_scale_lr', {}).get('enable', False):
         # mmengine counts the images of an iteration; a step has those of all accumulated ones.
         cfg.auto_scale_lr.base_batch_size /= cfg.optim_wrapper.get('accumulative_counts', 1)
+    remove_switched_off_hooks(cfg)
     adapt_to_machine(cfg)
     return cfg
 

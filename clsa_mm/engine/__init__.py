@@ -1,10 +1,13 @@
 """What runs beside the model: hooks, logging back ends."""
 
 from clsa_mm.engine.hooks import (
+    IterationSeedHook,
     KNNHook,
     LogTestMetricsHook,
     MomentumQueueHook,
     PretrainedBackboneHook,
+    ResumeLearningRateHook,
+    ResumePositionHook,
     SamplerSeedHook,
     TrainingSummaryHook,
 )
@@ -12,10 +15,13 @@ from clsa_mm.engine.log_backends import LOG_BACKENDS, add_log_backends
 
 __all__ = [
     'LOG_BACKENDS',
+    'IterationSeedHook',
     'KNNHook',
     'LogTestMetricsHook',
     'MomentumQueueHook',
     'PretrainedBackboneHook',
+    'ResumeLearningRateHook',
+    'ResumePositionHook',
     'SamplerSeedHook',
     'TrainingSummaryHook',
     'add_log_backends',

@@ -9,6 +9,9 @@ default_hooks = dict(
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=3),
     sampler_seed=dict(type='SamplerSeedHook'),
+    iteration_seed=dict(type='IterationSeedHook'),
+    resume_position=dict(type='ResumePositionHook'),
+    resume_learning_rate=dict(type='ResumeLearningRateHook'),
     summary=dict(type='TrainingSummaryHook'),
 )
 
