@@ -198,7 +198,11 @@ def test_command_around_the_tools_exists(snippet: Snippet) -> None:
         )
 
 
-@pytest.mark.parametrize('snippet', list(blocks('python')), ids=str)
+# The examples of docs/extending.md are files: test_extending.py runs them.
+PYTHON = [snippet for snippet in blocks('python') if snippet.page != 'docs/extending.md']
+
+
+@pytest.mark.parametrize('snippet', PYTHON, ids=str)
 def test_python_runs(snippet: Snippet, world: Path, tmp_path: Path) -> None:
     def run() -> None:
         if '_base_' in snippet.text:

@@ -80,10 +80,21 @@ class DDMHead(BaseModule):
         if strong and self.beta > 0:
             if self.teacher_temperature != self.temperature:
                 expected_keys, _ = bank.attention(queries.detach(), self.teacher_temperature)
-            teacher = expected_keys.sum(dim=0)
-            queries = torch.stack(tuple(strong))
-            _, log_partitions = bank.attention(queries, self.ddm_temperature)
-            agreements = (queries * teacher).sum(dim=-1) / self.ddm_temperature
-            losses = len(weak) * log_partitions - agreements
-            terms['loss_ddm'] = self.beta * losses.mean(dim=1).sum()
+            terms['loss_ddm'] = self.beta * self.divergence(expected_keys, strong, bank)
         return terms
+
+    def divergence(self, expected_keys: Tensor, strong: Sequence[Tensor], bank: Bank) -> Tensor:
+        """Distributional divergence of strong views from weak ones (equation 4), for any framework with a bank.
+
+        Args:
+            expected_keys: Of W weak views over the bank at ``teacher_temperature``, shape (W, N, C).
+            strong: Unit-length queries of S strong views, each (N, C).
+            bank: What both are compared with.
+
+        Returns:
+            The sum over pairs of views of the means over samples, a scalar, without ``beta``.
+        """
+        queries = torch.stack(tuple(strong))
+        _, log_partitions = bank.attention(queries, self.ddm_temperature)
+        agreements = (queries * expected_keys.sum(dim=0)).sum(dim=-1) / self.ddm_temperature
+        return (len(expected_keys) * log_partitions - agreements).mean(dim=1).sum()
