@@ -8,11 +8,12 @@ import argparse
 
 import clsa_mm  # noqa: F401  # isort: skip  checks the stack before anything of it is imported
 
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 from mmengine.registry import HOOKS, init_default_scope
 
-from clsa_mm.checkpoints.read import add_trust_argument, register_safe_loader
-from clsa_mm.evaluation.dataloaders import find_knn_hook
+from clsa_mm.checkpoints.read import register_safe_loader
+from clsa_mm.engine.settings import load_config
+from clsa_mm.evaluation.dataloaders import find_hook
 from clsa_mm.evaluation.frozen_model import build_frozen_model
 
 
@@ -29,7 +30,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--k', type=int, help="number of neighbours, instead of the config's")
     parser.add_argument('--temperature', type=float, help="instead of the config's")
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='settings to override, key=value')
-    add_trust_argument(parser)
+    parser.add_argument('--trust-checkpoint', action='store_true', help='run code that is in a checkpoint')
     args = parser.parse_args()
     if bool(args.checkpoint) == args.random_init:
         parser.error('give either a checkpoint or --random-init')
@@ -40,11 +41,9 @@ def main() -> None:
     """Print one line with the accuracies."""
     args = parse_args()
     register_safe_loader(args.trust_checkpoint)
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+    cfg = load_config(args.config, args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
-    settings = find_knn_hook(cfg)
+    settings = find_hook(cfg, 'KNNHook')
     if settings is None:
         raise SystemExit(
             f'{cfg.filename} has no KNNHook in `default_hooks` or `custom_hooks`, so there is no labelled '

@@ -127,18 +127,19 @@ def source_of(dataset: Dataset) -> Dataset:
     return dataset
 
 
-def find_knn_hook(cfg: Config) -> dict | None:
-    """The settings of a config's KNNHook, wherever hooks may stand; None if it has none.
+def find_hook(cfg: Config, kind: str) -> dict | None:
+    """The settings of a config's hook, wherever hooks may stand; None if it has none.
 
     Args:
-        cfg: A pretraining config.
+        cfg: A whole config.
+        kind: The hook's type, such as ``'KNNHook'``.
     """
     hooks = [*(cfg.get('default_hooks') or {}).values(), *(cfg.get('custom_hooks') or ())]
-    return next((hook for hook in hooks if hook and hook['type'] == 'KNNHook'), None)
+    return next((hook for hook in hooks if hook and hook['type'] == kind), None)
 
 
 def _dataloader_configs(cfg: Config) -> dict[str, dict]:
     if cfg.get('test_dataloader'):
         return {split: cfg.get(f'{split}_dataloader') for split in ('train', 'val', 'test')}
-    hook = find_knn_hook(cfg)
+    hook = find_hook(cfg, 'KNNHook')
     return HOOKS.build(hook).dataloaders if hook else {}

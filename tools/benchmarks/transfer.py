@@ -108,7 +108,7 @@ def plan(args: argparse.Namespace, dataset: str, protocol: str, checkpoint: str 
     moved = []
     if args.data:
         root = Path(args.data) / root.relative_to('data')
-        moved = [f'{split}_dataloader.dataset.data_root={root}' for split in ('train', 'val', 'test')]
+        moved = [f'train_dataloader.dataset.data_root={root}']
     check_layout(published.dataset, root)
     backbone, digest, content = RANDOM, None, ''
     if checkpoint:

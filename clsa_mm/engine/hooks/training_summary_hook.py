@@ -91,5 +91,11 @@ def _speed_line(runner: Runner) -> str:
         f'Precision: {f"AMP {precision}" if type(wrapper).__name__.startswith("Amp") else "float32"}; '
         f'channels-last {"on" if model.get("channels_last") else "off"}; '
         f'torch.compile {"on" if runner.cfg.get("compile") else "off"}'
-        + (f'; views per image: {", ".join(model.view_roles)}' if 'view_roles' in model else '')
+        + _views(runner.cfg.get('train_dataloader', {}).get('dataset', {}))
     )
+
+
+def _views(dataset: dict) -> str:
+    numbers = {role: view.get('num_views', 1) for role, view in (dataset.get('views') or {}).items()}
+    listed = ', '.join(f'{number} {role}' for role, number in numbers.items() if number)
+    return f'; views per image: {listed}' if listed else ''
