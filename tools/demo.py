@@ -18,7 +18,7 @@ import matplotlib
 
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt
-from benchmarks.compare import ROOT, run
+from benchmarks.commands import ROOT, run
 
 PRETRAIN = 'configs/embedded/clsa_r18_1xb64_24e_embedded.py'
 LINEAR = 'configs/benchmarks/classification/linear_r18_1xb64_15e_embedded.py'
@@ -32,6 +32,22 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--images', type=int, default=2000, help='pictures to pretrain on')
     parser.add_argument('--epochs', type=int, help="epochs of each training, if not the configs'")
     return parser.parse_args()
+
+
+def start_anew(work_dir: Path) -> None:
+    """Remove what an earlier demo left, and nothing else.
+
+    Raises:
+        SystemExit: If the folder has content and is not an earlier demo's.
+    """
+    mark = work_dir / '.demo'
+    if work_dir.exists() and any(work_dir.iterdir()) and not mark.exists():
+        raise SystemExit(
+            f'{work_dir.absolute()} is not empty and no earlier demo has made it: give another --work-dir.'
+        )
+    shutil.rmtree(work_dir / 'seed_0', ignore_errors=True)
+    work_dir.mkdir(parents=True, exist_ok=True)
+    mark.touch()
 
 
 def compare(work_dir: Path, pictures: Path, epochs: int | None) -> None:
@@ -71,8 +87,7 @@ def main() -> None:
     os.chdir(ROOT)
     start = time.time()
     work_dir = Path(args.work_dir)
-    shutil.rmtree(work_dir / 'seed_0', ignore_errors=True)  # a demo starts anew
-    work_dir.mkdir(parents=True, exist_ok=True)
+    start_anew(work_dir)
     pictures = Path(args.data) / 'imagenet'
 
     run(
