@@ -24,6 +24,7 @@ from compare import ROOT, options, run
 from mmengine.config import Config
 
 from clsa_mm.checkpoints.read import file_sha256
+from clsa_mm.checkpoints.unfinished import unfinished
 from clsa_mm.datasets import check_layout
 
 CONFIGS = Path('configs/benchmarks/classification/transfer')
@@ -157,10 +158,9 @@ def finished_runs(work_dir: Path, checkpoint_sha256: str) -> list[Run]:
 
 def write(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}')
-    temporary.write_text(text)
-    os.replace(temporary, path)
+    with unfinished(path) as part:
+        part.write_text(text)
+        part.replace(path)
 
 
 def table(runs: list[Run]) -> str:

@@ -5,8 +5,7 @@ import warnings
 from itertools import chain
 
 from mmengine.hooks import Hook
-from mmengine.optim import OptimWrapper
-from mmengine.optim import _ParamScheduler
+from mmengine.optim import OptimWrapper, _ParamScheduler
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
@@ -35,10 +34,9 @@ class ResumeLearningRateHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Note the config's settings: the runner has built from them and restores after this call."""
-        if not isinstance(runner.optim_wrapper, OptimWrapper):
-            return  # a test, which builds no optimizer
-        self._given = _state(runner)
-        self._saved_schedules = len(_flat(checkpoint.get('param_schedulers') or []))
+        if isinstance(runner.optim_wrapper, OptimWrapper):  # else it is a test
+            self._given = _state(runner)
+            self._saved_schedules = len(_flat(checkpoint.get('param_schedulers') or []))
 
     def before_train(self, runner: Runner) -> None:
         """Compare with what was restored."""

@@ -25,9 +25,8 @@ class TrainingSummaryHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Note the config's rates: the runner restores the checkpoint's after this call."""
-        if not isinstance(runner.optim_wrapper, OptimWrapper):
-            return  # a test, which builds no optimizer
-        self._configured = _initial_rates(runner)
+        if isinstance(runner.optim_wrapper, OptimWrapper):  # else it is a test
+            self._configured = _initial_rates(runner)
 
     def before_train(self, runner: Runner) -> None:
         """Log the summary on the main process."""
