@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 from clsa_mm.evaluation.dataloaders import source_of
 from clsa_mm.evaluation.features import FeatureBatch, iter_features
 from clsa_mm.evaluation.labels import label_kind, label_matrix, labels_of
+from clsa_mm.models.unwrap import unwrap_model
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def save_features(
         read_labels = partial(label_matrix, num_classes=len(classes), difficult=difficult)
     meta = dict(
         meta or {}, labels=kind, classes=classes and list(classes),
-        layer=f'last output of {type(_bare(model).backbone).__name__}, averaged over positions',
+        layer=f'last output of {type(unwrap_model(model).backbone).__name__}, averaged over positions',
     )  # fmt: skip
     batches = iter_features(model, dataloader, read_labels, folder.name, with_paths=True)
     with closing(batches):
@@ -163,10 +164,6 @@ def check_same_source(train: FeatureSet, test: FeatureSet, labels: str | None = 
                 f'{part.folder} has labels of kind `{kind}`, and `{wanted}` is needed (one or several '
                 'classes per image): extract from a data set that has them.'
             )
-
-
-def _bare(model: nn.Module) -> nn.Module:
-    return getattr(model, 'module', model)
 
 
 def _write(folder: Path, batches: Iterable[FeatureBatch], meta: dict, total: int) -> None:

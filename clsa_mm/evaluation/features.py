@@ -12,12 +12,12 @@ import torch
 from mmengine.dataset import DefaultSampler
 from mmengine.dist import all_gather, all_gather_object, broadcast, get_world_size
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from clsa_mm.evaluation.labels import labels_of
+from clsa_mm.models.unwrap import unwrap_model
 
 _REPORT_SECONDS = 20.0
 _SHOWN_REASONS = 10
@@ -115,8 +115,7 @@ def iter_features(
     Raises:
         ValueError: If the data has several views, or the data loader leaves images out.
     """
-    if is_model_wrapper(model):
-        model = model.module
+    model = unwrap_model(model)
     _check_sampler(dataloader)
     seen, total, unreadable = 0, len(dataloader.dataset), []
     with _evaluating(model), _buffers_of_main_rank(model.backbone), preserved_random_states():
