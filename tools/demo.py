@@ -54,7 +54,7 @@ def compare(work_dir: Path, pictures: Path, epochs: int | None) -> None:
     """Pretrain and evaluate before and after, by tools/benchmarks/compare.py."""
     root = f'train_dataloader.dataset.data_root={pictures}'
     schedule = [] if epochs is None else [f'train_cfg.max_epochs={epochs}']
-    options = {'train': [root, *schedule], 'knn': [root], 'linear': [root, *schedule]}
+    options = {'model': [root], 'train': schedule, 'linear': schedule}
     command = ['tools/benchmarks/compare.py', PRETRAIN, '--linear', LINEAR, '--work-dir', str(work_dir)]
     command += [f'--{name}-options={" ".join(words)}' for name, words in options.items()]
     if code := subprocess.run([sys.executable, *command]).returncode:

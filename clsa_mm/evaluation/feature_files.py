@@ -1,8 +1,6 @@
 """Features on disk: written batch by batch, read by memory mapping."""
 
 import json
-import os
-import shutil
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -15,10 +13,10 @@ from mmengine.dist import is_main_process
 from torch import nn
 from torch.utils.data import DataLoader
 
+from clsa_mm.checkpoints.unfinished import unfinished
 from clsa_mm.evaluation.dataloaders import source_of
 from clsa_mm.evaluation.features import FeatureBatch, iter_features
 from clsa_mm.evaluation.labels import label_kind, label_matrix, labels_of
-from clsa_mm.models.unwrap import unwrap_model
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,7 @@ def save_features(
         read_labels = partial(label_matrix, num_classes=len(classes), difficult=difficult)
     meta = dict(
         meta or {}, labels=kind, classes=classes and list(classes),
-        layer=f'last output of {type(unwrap_model(model).backbone).__name__}, averaged over positions',
+        layer=f'last output of {type(model.backbone).__name__}, averaged over positions',
     )  # fmt: skip
     batches = iter_features(model, dataloader, read_labels, folder.name, with_paths=True)
     with closing(batches):
@@ -167,15 +165,12 @@ def check_same_source(train: FeatureSet, test: FeatureSet, labels: str | None = 
 
 
 def _write(folder: Path, batches: Iterable[FeatureBatch], meta: dict, total: int) -> None:
-    """Write into a folder beside the wanted one, and rename it when it is whole."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = folder.with_name(f'.{folder.name}.{os.getpid()}.tmp')
-    unfinished.mkdir()
-    try:
+    with unfinished(folder) as part:
+        part.mkdir()
         paths = []
         with ExitStack() as stack:
             names = ('features', 'labels') if meta['labels'] != 'none' else ('features',)
-            files = {name: stack.enter_context(open(unfinished / f'{name}.npy', 'wb')) for name in names}
+            files = {name: stack.enter_context(open(part / f'{name}.npy', 'wb')) for name in names}
             for batch in batches:
                 for name, file in files.items():
                     rows = getattr(batch, name).numpy()
@@ -186,14 +181,12 @@ def _write(folder: Path, batches: Iterable[FeatureBatch], meta: dict, total: int
             for name, file in files.items():
                 file.seek(0)
                 _write_header(file, getattr(batch, name).numpy(), len(paths))
-        (unfinished / 'paths.json').write_text(json.dumps(paths))
+        (part / 'paths.json').write_text(json.dumps(paths))
         meta = dict(
             meta, images=len(paths), unreadable=total - len(paths), dimensions=batch.features.shape[1]
         )
-        (unfinished / 'meta.json').write_text(json.dumps(meta, indent=2) + '\n')
-        os.replace(unfinished, folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        (part / 'meta.json').write_text(json.dumps(meta, indent=2) + '\n')
+        part.replace(folder)
 
 
 def _write_header(file: BinaryIO, rows: np.ndarray, total: int) -> None:

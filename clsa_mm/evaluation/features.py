@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from clsa_mm.evaluation.labels import labels_of
-from clsa_mm.models.unwrap import unwrap_model
 
 _REPORT_SECONDS = 20.0
 _SHOWN_REASONS = 10
@@ -98,9 +97,8 @@ def iter_features(
     marks as unreadable are left out and warned of. Close it (``contextlib.closing``) if you stop early.
 
     Args:
-        model: A model with ``backbone`` and ``data_preprocessor``, bare or wrapped
-            (DistributedDataParallel). The preprocessor moves and normalises the images, as in
-            training.
+        model: A model with ``backbone`` and ``data_preprocessor``, not wrapped for distributed training.
+            The preprocessor moves and normalises the images, as in training.
         dataloader: Batches of one view per image; of
             :func:`clsa_mm.evaluation.dataloaders.build_in_order`, images that cannot be read are left
             out. With several ranks its sampler has to be ``DefaultSampler(round_up=True)``.
@@ -115,7 +113,6 @@ def iter_features(
     Raises:
         ValueError: If the data has several views, or the data loader leaves images out.
     """
-    model = unwrap_model(model)
     _check_sampler(dataloader)
     seen, total, unreadable = 0, len(dataloader.dataset), []
     with _evaluating(model), _buffers_of_main_rank(model.backbone), preserved_random_states():

@@ -20,8 +20,8 @@ def main(rank: int, world_size: int, port: int, images: Path, output: str) -> No
         'gloo', init_method=f'tcp://127.0.0.1:{port}', rank=rank, world_size=world_size
     )
     torch.manual_seed(0)
-    model = torch.nn.parallel.DistributedDataParallel(TinyModel())
-    for buffer in model.module.backbone.buffers():  # as if each rank had trained on images of its own
+    model = torch.nn.parallel.DistributedDataParallel(TinyModel()).module
+    for buffer in model.backbone.buffers():  # as if each rank had trained on images of its own
         buffer += rank
     state = {name: value.clone() for name, value in model.state_dict().items()}
     hook = KNNHook(**knn_config(images, batch_size=3))

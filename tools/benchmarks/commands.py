@@ -13,6 +13,8 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from clsa_mm.checkpoints.unfinished import unfinished
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -114,7 +116,6 @@ def claim(folder: Path, command: Sequence[str]) -> None:
 
 def write(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}')
-    temporary.write_text(text)
-    os.replace(temporary, path)
+    with unfinished(path) as part:
+        part.write_text(text)
+        part.replace(path)

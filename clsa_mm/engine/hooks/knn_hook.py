@@ -7,6 +7,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
+from clsa_mm.engine.unwrap import unwrap_model
 from clsa_mm.evaluation.dataloaders import build_in_order
 from clsa_mm.evaluation.features import extract_features, labels_of, preserved_random_states
 from clsa_mm.evaluation.knn import knn_accuracy
@@ -110,7 +111,7 @@ class KNNHook(Hook):
         """Measure a model now, without a runner.
 
         Args:
-            model: A model with ``backbone`` and ``data_preprocessor``, bare or wrapped.
+            model: A model with ``backbone`` and ``data_preprocessor``, not wrapped.
 
         Returns:
             ``{'top1': ..., 'top5': ...}``, in percent.
@@ -136,7 +137,7 @@ class KNNHook(Hook):
 
     def _measure(self, runner: Runner, step: int) -> None:
         try:
-            scores = self.score(runner.model)
+            scores = self.score(unwrap_model(runner.model))
         except ValueError as error:
             if not runner.iter:
                 raise

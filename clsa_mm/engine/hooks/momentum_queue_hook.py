@@ -9,8 +9,8 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from clsa_mm.engine.hooks.optimizers import optimizers_of, skipped_by_scaler
+from clsa_mm.engine.unwrap import unwrap_model
 from clsa_mm.models.queues.key_queue import KeyQueue
-from clsa_mm.models.unwrap import unwrap_model
 
 
 @runtime_checkable

@@ -9,7 +9,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from clsa_mm.checkpoints.backbone import LoadReport, backbone_state_dict, fill_backbone, read_checkpoint
-from clsa_mm.models.unwrap import unwrap_model
+from clsa_mm.engine.unwrap import unwrap_model
 
 
 @HOOKS.register_module()
