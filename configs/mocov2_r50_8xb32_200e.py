@@ -5,14 +5,7 @@ Paper (arXiv 2003.04297): 67.5 % linear top-1; 53 h on 8 V100 by the table of ar
     tools/dist_train.sh configs/mocov2_r50_8xb32_200e.py 8
 """
 
-_base_ = ['./clsa_r50_8xb32_200e.py']
+_base_ = './clsa_r50_8xb32_200e.py'
 
-# bank='own' is MoCo's: each query against its own key and the queue, not the batch's other keys.
-model = dict(view_roles=('key', 'weak'), bank='own')
-
-train_pipeline = [
-    dict(type='LoadImage'),
-    dict(type='SeededMultiView', num_views=[2], transforms=[_base_.weak_view]),
-    dict(type='PackInputs'),
-]
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+model = dict(bank='own')  # MoCo's: each query against its own key and the queue, not the batch's other keys
+train_dataloader = dict(dataset=dict(views=dict(strong=dict(num_views=0))))

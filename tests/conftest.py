@@ -13,6 +13,7 @@ from mmengine.runner import CheckpointLoader
 
 import clsa_mm  # noqa: F401  registers everything
 from clsa_mm.checkpoints.read import trust_checkpoints
+from clsa_mm.engine.switched_off import remove_switched_off_hooks
 
 ROOT = Path(__file__).parents[1]
 
@@ -75,13 +76,14 @@ def tiny_pretraining(image_root: Path, tmp_path: Path) -> Callable[..., Config]:
                 'train_dataloader.persistent_workers': False,
                 'train_dataloader.pin_memory': False,
                 'train_cfg.max_epochs': 2,
-                'custom_hooks': [],
+                'default_hooks.knn': None,
             }
         )
         for view in cfg.train_pipeline[1].transforms:
             view[0].scale = min(view[0].scale, 48)
         cfg.train_dataloader.dataset.pipeline = cfg.train_pipeline
         cfg.merge_from_dict(options)
+        remove_switched_off_hooks(cfg)
         return cfg
 
     return make

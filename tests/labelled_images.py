@@ -38,6 +38,14 @@ def loader_config(root: Path, batch_size: int = 4, **dataset) -> dict:
     )
 
 
+def knn_config(root: Path, **settings) -> dict:
+    """Settings of a KNNHook of the images in ``root/train`` and ``root/test``."""
+    dataset = loader_config(root)['dataset']
+    del dataset['data_prefix']
+    splits = {split: dict(data_prefix=str(root / split)) for split in ('train', 'test')}
+    return dict(dict(dataset=dataset, **splits, batch_size=4, num_workers=0, k=5), **settings)
+
+
 class TinyModel(BaseModel):
     """A pretraining-like model: a narrow ResNet with a loss that draws random numbers."""
 

@@ -24,7 +24,7 @@ def shrink(cfg: Config, pixels: int = 64, batch_size: int = 4) -> Config:
             node.update(batch_size=batch_size, num_workers=0, persistent_workers=False)
             node.pop('prefetch_factor', None)
         if node.get('type') == 'KNNHook':
-            node.update(k=2, max_bank=None)
+            node.update(k=2, max_bank=None, batch_size=batch_size, num_workers=0)
         if 'rcnn' in node and 'rpn_proposal' in node:  # a detector's train_cfg
             node.rpn_proposal.update(max_per_img=50)
             node.rcnn.sampler.update(num=16)

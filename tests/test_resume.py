@@ -32,6 +32,7 @@ def equal(a: object, b: object) -> bool:
 @pytest.mark.parametrize('accumulate', [1, 3])
 def test_resumed_equals_uninterrupted(tiny_pretraining, tmp_path, accumulate):
     options = {
+        'model.backbone.drop_path_rate': 0.3,  # a network with randomness of its own
         'train_cfg.max_epochs': 3,
         'optim_wrapper.accumulative_counts': accumulate,
         'default_hooks.momentum_queue.schedule': 'cosine',

@@ -36,14 +36,9 @@ def parse_args() -> argparse.Namespace:
 
 def compare(work_dir: Path, pictures: Path, epochs: int | None) -> None:
     """Pretrain and evaluate before and after, by tools/benchmarks/compare.py."""
-    root = f'dataset.data_root={pictures}'
-    names = ['train_cfg.max_epochs', 'param_scheduler.0.T_max', 'param_scheduler.0.end']
-    schedule = [] if epochs is None else [f'{name}={epochs}' for name in names]
-    options = {
-        'train': [f'train_dataloader.{root}/train', *schedule],
-        'knn': [f'custom_hooks.0.{split}_dataloader.{root}' for split in ('train', 'test')],
-        'linear': [*schedule, *(f'{split}_dataloader.{root}' for split in ('train', 'val', 'test'))],
-    }
+    root = f'train_dataloader.dataset.data_root={pictures}'
+    schedule = [] if epochs is None else [f'train_cfg.max_epochs={epochs}']
+    options = {'train': [root, *schedule], 'knn': [root], 'linear': [root, *schedule]}
     command = ['tools/benchmarks/compare.py', PRETRAIN, '--linear', LINEAR, '--work-dir', str(work_dir)]
     command += [f'--{name}-options={" ".join(words)}' for name, words in options.items()]
     if code := subprocess.run([sys.executable, *command]).returncode:
@@ -89,7 +84,7 @@ def main() -> None:
         'A key, a weak and a strong view of some of them',
         *('tools/analysis_tools/browse_views.py', PRETRAIN, '--num', '6'),
         *('--out', str(work_dir / 'views.png')),
-        *('--cfg-options', f'train_dataloader.dataset.data_root={pictures}/train'),
+        *('--cfg-options', f'train_dataloader.dataset.data_root={pictures}'),
     )
     compare(work_dir, pictures, args.epochs)
     draw_curves(work_dir / 'seed_0' / Path(PRETRAIN).stem, work_dir / 'curves.png')

@@ -14,20 +14,17 @@ from pathlib import Path
 
 import clsa_mm  # noqa: F401  # isort: skip  checks the stack before anything of it is imported
 
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 from mmengine.dist import init_dist, is_distributed
 from mmengine.registry import init_default_scope
 
-from clsa_mm.checkpoints.read import add_trust_argument, register_safe_loader
+from clsa_mm.checkpoints.read import register_safe_loader
 from clsa_mm.engine.machine import adapt_to_machine
+from clsa_mm.engine.settings import load_config
 from clsa_mm.evaluation import save_features
+from clsa_mm.evaluation.dataloaders import build_dataloader, build_folder_dataloader
 from clsa_mm.evaluation.feature_files import new_folder
-from clsa_mm.evaluation.frozen_model import (
-    build_dataloader,
-    build_folder_dataloader,
-    build_frozen_model,
-    describe_source,
-)
+from clsa_mm.evaluation.frozen_model import build_frozen_model, describe_source
 
 
 def parse_args() -> argparse.Namespace:
@@ -43,7 +40,7 @@ def parse_args() -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument('--images', help='instead, all images below this folder, without labels: OUT/images')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='settings to override, key=value')
-    add_trust_argument(parser)
+    parser.add_argument('--trust-checkpoint', action='store_true', help='run code that is in a checkpoint')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
     args = parser.parse_args()
@@ -62,10 +59,8 @@ def main() -> None:
     splits = ['images'] if args.images else args.splits
     for split in splits:  # all of them before the work of the first
         new_folder(args.out / split)
-    cfg = Config.fromfile(args.config)
+    cfg = load_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
     adapt_to_machine(cfg)
     if args.launcher != 'none' and not is_distributed():
         init_dist(args.launcher, **cfg.env_cfg.dist_cfg)

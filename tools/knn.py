@@ -5,21 +5,22 @@ python tools/knn.py configs/cifar10/clsa_r18_1xb256_200e_cifar10.py --random-ini
 """
 
 import argparse
-import copy
 
 import clsa_mm  # noqa: F401  # isort: skip  checks the stack before anything of it is imported
 
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 from mmengine.registry import HOOKS, init_default_scope
 
-from clsa_mm.checkpoints.read import add_trust_argument, register_safe_loader
+from clsa_mm.checkpoints.read import register_safe_loader
+from clsa_mm.engine.settings import load_config
+from clsa_mm.evaluation.dataloaders import find_hook
 from clsa_mm.evaluation.frozen_model import build_frozen_model
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('config', help='pretraining config with a KNNHook in `custom_hooks`')
+    parser.add_argument('config', help='pretraining config with a KNNHook')
     parser.add_argument('checkpoint', nargs='?', help='checkpoint whose backbone is scored')
     parser.add_argument(
         '--random-init',
@@ -29,33 +30,25 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--k', type=int, help="number of neighbours, instead of the config's")
     parser.add_argument('--temperature', type=float, help="instead of the config's")
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='settings to override, key=value')
-    add_trust_argument(parser)
+    parser.add_argument('--trust-checkpoint', action='store_true', help='run code that is in a checkpoint')
     args = parser.parse_args()
     if bool(args.checkpoint) == args.random_init:
         parser.error('give either a checkpoint or --random-init')
     return args
 
 
-def knn_settings(cfg: Config) -> dict:
-    """Find the KNNHook of a config."""
-    hooks = [hook for hook in cfg.get('custom_hooks') or () if hook['type'] == 'KNNHook']
-    if not hooks:
-        raise SystemExit(
-            f'{cfg.filename} has no KNNHook in `custom_hooks`, so there is no labelled data to '
-            'score on. Add one, e.g. as configs/cifar10/clsa_r18_1xb256_200e_cifar10.py does.'
-        )
-    return copy.deepcopy(hooks[0])
-
-
 def main() -> None:
     """Print one line with the accuracies."""
     args = parse_args()
     register_safe_loader(args.trust_checkpoint)
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+    cfg = load_config(args.config, args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
-    settings = knn_settings(cfg)
+    settings = find_hook(cfg, 'KNNHook')
+    if settings is None:
+        raise SystemExit(
+            f'{cfg.filename} has no KNNHook in `default_hooks` or `custom_hooks`, so there is no labelled '
+            'data to score on. Add one, e.g. as configs/cifar10/clsa_r18_1xb256_200e_cifar10.py does.'
+        )
     for name in ('k', 'temperature'):
         if getattr(args, name) is not None:
             settings[name] = getattr(args, name)

@@ -2,17 +2,17 @@
 
 import argparse
 import os
-import os.path as osp
 
 import clsa_mm  # noqa: F401  # isort: skip  checks the stack before anything of it is imported
 
 import mmengine
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 from mmengine.runner import Runner
 
-from clsa_mm.checkpoints.read import add_trust_argument, register_safe_loader
-from clsa_mm.engine.log_backends import add_log_backends, add_log_option
+from clsa_mm.checkpoints.read import register_safe_loader
+from clsa_mm.engine.log_backends import LOG_BACKENDS, add_log_backends
 from clsa_mm.engine.machine import adapt_to_machine
+from clsa_mm.engine.settings import default_work_dir, load_config
 from clsa_mm.integrations.detection_data import check_detection_data
 
 
@@ -23,9 +23,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', help='path of the checkpoint')
     parser.add_argument('--work-dir', help='folder of logs')
     parser.add_argument('--out', help='write the metrics to this .json, .yaml or .pkl file')
-    add_log_option(parser)
+    parser.add_argument('--log-to', nargs='+', choices=LOG_BACKENDS, default=[], help='log to these too')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='override the config')
-    add_trust_argument(parser)
+    parser.add_argument('--trust-checkpoint', action='store_true', help='run code that is in a checkpoint')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
     args = parser.parse_args()
@@ -36,12 +36,10 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Build the runner and test."""
     args = parse_args()
-    cfg = Config.fromfile(args.config)
+    cfg = load_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
-    cfg.work_dir = args.work_dir or osp.join('work_dirs', osp.splitext(osp.basename(args.config))[0])
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or default_work_dir(args.config)
     add_log_backends(cfg, args.log_to)
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
     if cfg.get('test_dataloader') is None:
         raise SystemExit(
             f'{args.config} has no test set. Pretraining is evaluated with tools/knn.py or a config of '

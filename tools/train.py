@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import os.path as osp
 
 import clsa_mm  # noqa: F401  # isort: skip  checks the stack before anything of it is imported
 
@@ -10,16 +9,12 @@ import torch
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
-from clsa_mm.checkpoints.read import add_trust_argument, register_safe_loader
-from clsa_mm.engine.log_backends import add_log_backends, add_log_option
+from clsa_mm.checkpoints.read import register_safe_loader
+from clsa_mm.engine.log_backends import LOG_BACKENDS, add_log_backends
 from clsa_mm.engine.machine import adapt_to_machine
+from clsa_mm.engine.settings import default_work_dir, load_config
+from clsa_mm.evaluation.dataloaders import find_hook
 from clsa_mm.integrations.detection_data import check_detection_data
-
-# Top-level settings of a single value that the runner itself reads.
-RUNNER_SETTINGS = {
-    'compile', 'default_scope', 'experiment_name', 'find_unused_parameters', 'launcher', 'load_from',
-    'log_level', 'resume', 'sync_bn', 'work_dir',
-}  # fmt: skip
 
 
 def parse_args() -> argparse.Namespace:
@@ -48,7 +43,7 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help="scale the learning rate by (images per optimizer step) / (the config's base_batch_size)",
     )
-    add_log_option(parser)
+    parser.add_argument('--log-to', nargs='+', choices=LOG_BACKENDS, default=[], help='log to these too')
     parser.add_argument('--no-validate', action='store_true', help='skip validation in training')
     parser.add_argument(
         '--cfg-options',
@@ -56,7 +51,7 @@ def parse_args() -> argparse.Namespace:
         action=DictAction,
         help='override the config: key=value, nested keys as a.b.c=value, lists as key="[a,b]"',
     )
-    add_trust_argument(parser)
+    parser.add_argument('--trust-checkpoint', action='store_true', help='run code that is in a checkpoint')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
     args = parser.parse_args()
@@ -64,71 +59,65 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def load_config(args: argparse.Namespace) -> Config:
-    """The config with the command line merged into it; ``--cfg-options`` has the last word."""
-    cfg = Config.fromfile(args.config)
-    cfg.launcher = args.launcher
-    cfg.work_dir = args.work_dir or cfg.get(
-        'work_dir', osp.join('work_dirs', osp.splitext(osp.basename(args.config))[0])
-    )
+def flag_options(args: argparse.Namespace) -> dict[str, object]:
+    """The settings that the flags stand for."""
+    options: dict[str, object] = dict(launcher=args.launcher)
+    if args.work_dir:
+        options['work_dir'] = args.work_dir
     if args.resume:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
+        options.update(resume=True, load_from=None if args.resume == 'auto' else args.resume)
     if args.amp:
         if not torch.cuda.is_available():
             raise SystemExit('--amp: there is no GPU here, and mixed precision needs one; leave it out')
-        cfg.optim_wrapper.type = 'AmpOptimWrapper'
-        cfg.optim_wrapper.dtype = dict(fp16='float16', bf16='bfloat16')[args.amp]
-        cfg.optim_wrapper.loss_scale = 'dynamic' if args.amp == 'fp16' else 1.0
+        options['optim_wrapper.type'] = 'AmpOptimWrapper'
+        options['optim_wrapper.dtype'] = dict(fp16='float16', bf16='bfloat16')[args.amp]
+        options['optim_wrapper.loss_scale'] = 'dynamic' if args.amp == 'fp16' else 1.0
     if args.compile:
-        cfg.compile = True
+        options['compile'] = True
     if args.channels_last:
-        cfg.model.channels_last = True
+        options['model.channels_last'] = True
     if args.auto_scale_lr:
-        cfg.auto_scale_lr.enable = True
+        options['auto_scale_lr.enable'] = True
     if args.no_validate:
-        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+        options.update(val_cfg=None, val_dataloader=None, val_evaluator=None)
+    return options
+
+
+def make_config(args: argparse.Namespace) -> Config:
+    """The config with the command line merged into it; ``--cfg-options`` has the last word."""
+    cfg = load_config(args.config, flag_options(args) | (args.cfg_options or {}))
+    cfg.setdefault('work_dir', default_work_dir(args.config))
     if args.backbone:
         set_backbone(cfg, args.backbone)
     add_log_backends(cfg, args.log_to)
-    if args.cfg_options:
-        refuse_variables(cfg, args.cfg_options)
-        cfg.merge_from_dict(args.cfg_options)
-    if cfg.get('auto_scale_lr', {}).get('enable', False):
+    if (cfg.get('auto_scale_lr') or {}).get('enable'):
+        if 'base_batch_size' not in cfg.auto_scale_lr:
+            raise SystemExit(
+                f'--auto-scale-lr: {args.config} does not say how many images per step its learning rate is '
+                'meant for; add --cfg-options auto_scale_lr.base_batch_size=256, or whatever it is'
+            )
         # mmengine counts the images of an iteration; a step has those of all accumulated ones.
         cfg.auto_scale_lr.base_batch_size /= cfg.optim_wrapper.get('accumulative_counts', 1)
     adapt_to_machine(cfg)
     return cfg
 
 
-def refuse_variables(cfg: Config, options: dict[str, object]) -> None:
-    """Stop at options that would change nothing: variables that the config has already used."""
-    for name in options:
-        if name not in RUNNER_SETTINGS and isinstance(cfg.get(name), (int, float, str)):
-            raise SystemExit(
-                f'--cfg-options {name}=...: `{name}` is a variable of the config, read when the file was; '
-                'changing it now would change nothing. Give the setting its full name, such as '
-                'train_cfg.max_epochs, train_dataloader.dataset.data_root, model.queue_len, '
-                'optim_wrapper.optimizer.lr, or change it in a config of your own.'
-            )
-
-
 def set_backbone(cfg: Config, checkpoint: str) -> None:
     """Point the config's PretrainedBackboneHook at a checkpoint."""
-    hooks = [hook for hook in cfg.get('custom_hooks', []) if hook.type == 'PretrainedBackboneHook']
-    if not hooks:
+    hook = find_hook(cfg, 'PretrainedBackboneHook')
+    if hook is None:
         raise SystemExit(
-            f'--backbone: {cfg.filename} has no PretrainedBackboneHook in custom_hooks; use a config of '
+            f'--backbone: {cfg.filename} has no PretrainedBackboneHook among its hooks; use a config of '
             'configs/benchmarks/, or --cfg-options load_from=CHECKPOINT to continue pretraining'
         )
-    hooks[0].checkpoint = checkpoint
+    hook.checkpoint = checkpoint
 
 
 def main() -> None:
     """Build the runner and train."""
     args = parse_args()
     register_safe_loader(args.trust_checkpoint)
-    cfg = load_config(args)
+    cfg = make_config(args)
     check_detection_data(cfg)
     Runner.from_cfg(cfg).train()
 

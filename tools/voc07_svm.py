@@ -15,14 +15,16 @@ from pathlib import Path
 import clsa_mm  # noqa: F401  # isort: skip  checks the stack before anything of it is imported
 
 import numpy as np
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
-from clsa_mm.checkpoints.read import add_trust_argument, register_safe_loader
+from clsa_mm.checkpoints.read import register_safe_loader
 from clsa_mm.engine.machine import adapt_to_machine
+from clsa_mm.engine.settings import load_config
 from clsa_mm.evaluation import FeatureSet, load_features, save_features
+from clsa_mm.evaluation.dataloaders import build_dataloader
 from clsa_mm.evaluation.feature_files import check_same_source
-from clsa_mm.evaluation.frozen_model import build_dataloader, build_frozen_model, describe_source
+from clsa_mm.evaluation.frozen_model import build_frozen_model, describe_source
 from clsa_mm.evaluation.voc07_svm import (
     COSTS,
     require_scikit_learn,
@@ -43,7 +45,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--jobs', type=int, default=os.cpu_count(), help='classes trained at the same time')
     parser.add_argument('--out', type=Path, help='write the figures to this .json')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='settings to override, key=value')
-    add_trust_argument(parser)
+    parser.add_argument('--trust-checkpoint', action='store_true', help='run code that is in a checkpoint')
     args = parser.parse_args()
     if bool(args.features) == bool(args.config):
         parser.error('give either a config or --features')
@@ -58,10 +60,8 @@ def parse_args() -> argparse.Namespace:
 
 def extract(args: argparse.Namespace, folder: Path) -> None:
     """Write the features of both splits into a folder."""
-    cfg = Config.fromfile(args.config)
+    cfg = load_config(args.config, args.cfg_options)
     cfg.launcher = 'none'
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
     adapt_to_machine(cfg)
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     source = describe_source(cfg, args.checkpoint)

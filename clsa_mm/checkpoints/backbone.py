@@ -1,14 +1,12 @@
 """Checkpoints from anywhere, read without running code that they hold."""
 
-import ast
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
+from clsa_mm.checkpoints.config_text import BY_HAND, backbone_config, build_backbone
 from clsa_mm.checkpoints.layouts import StateDict, resnet_depth, some, take_apart
 from clsa_mm.checkpoints.read import CheckpointError, read_checkpoint
 
@@ -24,14 +22,6 @@ __all__ = [
 
 # BatchNorm's, without effect at its usual momentum; other libraries' files need not have it.
 _COUNTER = 'num_batches_tracked'
-# Only modules that are built from numbers alone: others can be told by a config to fetch weights.
-_TRUSTED_MODULES = re.compile(
-    r'(torch\.nn|mmcv\.cnn|mmengine\.model|clsa_mm)\.'
-    r'|mmpretrain\.models\.(backbones\.(?!timm)|utils\.)'
-)
-# Of a backbone's config: where its weights came from, what a linear evaluation froze, and the library
-# that it was written for.
-_TRAINING_ARGUMENTS = ('init_cfg', 'frozen_stages', 'norm_eval', '_scope_')
 
 
 def backbone_state_dict(checkpoint: Mapping) -> StateDict:
@@ -130,12 +120,10 @@ def load_backbone(path: str | Path) -> nn.Module:
     state = backbone_state_dict(checkpoint)
     meta = checkpoint.get('meta')
     text = meta.get('cfg') if isinstance(meta, Mapping) else None
-    config = _backbone_config(text) if isinstance(text, str) else None
+    config = backbone_config(text) if isinstance(text, str) else None
     if config is None:
         config = _infer_resnet(state)
-    config = _from_mmselfsup(_checked_config(config))
-    with DefaultScope.overwrite_default_scope('mmpretrain'):
-        backbone = MODELS.build(config)
+    backbone = build_backbone(config)
     report = fill_backbone(backbone, state, str(path))
     if not report.complete:
         raise CheckpointError(f'The weights do not fit the backbone {config}: {report}')
@@ -186,77 +174,13 @@ def fill_backbone(module: nn.Module, state: StateDict, source: str) -> LoadRepor
     return report
 
 
-def _backbone_config(text: str) -> dict | None:
-    """The `model.backbone` of a config text, or None if it names none."""
-    try:
-        for statement in ast.parse(text).body:
-            if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == 'model':
-                for entry in getattr(statement.value, 'keywords', ()):
-                    if entry.arg == 'backbone':
-                        return _literal(entry.value)
-    except (SyntaxError, RecursionError, ValueError) as error:
-        raise CheckpointError(
-            f'The config in the checkpoint is not the plain data that mmengine writes: {error}'
-        ) from error
-    return None
-
-
-def _literal(node: ast.expr) -> object:
-    """Evaluate constants, lists, tuples, dicts and `dict(key=...)`, and nothing else."""
-    if isinstance(node, ast.Call):
-        plain = all(entry.arg for entry in node.keywords) and not node.args
-        if not (isinstance(node.func, ast.Name) and node.func.id == 'dict' and plain):
-            raise ValueError(f'`{ast.unparse(node)[:80]}` is no literal')
-        return {entry.arg: _literal(entry.value) for entry in node.keywords}
-    if isinstance(node, ast.Dict) and all(node.keys):
-        return {_literal(k): _literal(v) for k, v in zip(node.keys, node.values, strict=True)}
-    if isinstance(node, ast.List | ast.Tuple):
-        values = [_literal(value) for value in node.elts]
-        return tuple(values) if isinstance(node, ast.Tuple) else values
-    return ast.literal_eval(node)
-
-
-def _checked_config(config: object) -> object:
-    """Copy a backbone config less what belongs to a training; refuse types outside the known layers."""
-    if isinstance(config, list | tuple):
-        return type(config)(_checked_config(value) for value in config)
-    if not isinstance(config, dict):
-        return config
-    name = config.get('type')
-    if name is not None:
-        known = _registered(str(name).removeprefix('mmpretrain.'))
-        if not (known and _TRUSTED_MODULES.match(f'{known.__module__}.')):
-            raise CheckpointError(
-                f"The checkpoint's config asks for `{name}`, which is not among the backbones and "
-                'layers that are built from a file. Build the backbone yourself and load the '
-                'weights with clsa_mm.checkpoints.backbone.load_backbone_weights.'
-            )
-    return {key: _checked_config(value) for key, value in config.items() if key not in _TRAINING_ARGUMENTS}
-
-
-def _from_mmselfsup(config: dict) -> dict:
-    """Count stages as mmpretrain does: mmselfsup calls the stem 0, and so the last stage 4."""
-    indices = config.get('out_indices')
-    if config.get('type') == 'ResNet' and isinstance(indices, list | tuple) and 4 in indices:
-        return config | dict(out_indices=tuple(index - 1 for index in indices))
-    return config
-
-
-def _registered(name: str) -> type | None:
-    """The class registered under a name. `Registry.get` would import what it does not know."""
-    with MODELS.switch_scope_and_registry('mmpretrain') as registry:
-        registry.import_from_location()
-        return registry.module_dict.get(name) or MODELS.module_dict.get(name)
-
-
 def _infer_resnet(state: StateDict) -> dict:
     """A ResNet's config from its weights."""
     depth = resnet_depth(state)
     if depth is None:
         raise CheckpointError(
             'The checkpoint has no config and its weights are not those of a ResNet '
-            f'({some(state)}). Build the backbone yourself and load the weights with '
-            'clsa_mm.checkpoints.backbone.load_backbone_weights.'
+            f'({some(state)}). {BY_HAND}'
         )
     width, channels, kernel = state['conv1.weight'].shape[:3]
     name = 'ResNet' if kernel == 7 else 'ResNet_CIFAR'

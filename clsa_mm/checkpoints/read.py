@@ -1,17 +1,18 @@
 """Reading a checkpoint file without running code that it holds.
 
-A command-line tool takes ``--trust-checkpoint`` by :func:`add_trust_argument`, and calls
-:func:`register_safe_loader` with its value before it reads anything.
+A command-line tool calls :func:`register_safe_loader` before it reads anything, with the value of its
+``--trust-checkpoint``.
 """
 
-import argparse
+import functools
 import hashlib
+import inspect
 import logging
 import os
 import pickle
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -81,16 +82,6 @@ def trust_checkpoints(trusted: bool = True) -> None:
     _trusted = trusted
 
 
-def add_trust_argument(parser: argparse.ArgumentParser) -> None:
-    """Add ``--trust-checkpoint``; pass ``args.trust_checkpoint`` to :func:`register_safe_loader`."""
-    parser.add_argument(
-        '--trust-checkpoint',
-        action='store_true',
-        help='also read checkpoints that hold more than tensors and plain data: this runs code that is in '
-        'them, so give it only for files whose origin you trust',
-    )
-
-
 def register_safe_loader(trusted: bool = False) -> None:
     """Let no checkpoint run code in this process, whoever reads it. Our command-line tools call this.
 
@@ -98,12 +89,15 @@ def register_safe_loader(trusted: bool = False) -> None:
     runner reads local files (``resume``, ``load_from``, ``init_cfg``) by :func:`read_checkpoint`; the
     tensors come to the CPU, from where the runner copies them to the model's device. Every other
     ``torch.load``, such as that of mmengine's downloads, is held to tensors by torch's own switch.
+    From wherever a checkpoint came, mmengine gets it without the texts that it would run.
 
     Args:
         trusted: Run the code after all: the value of ``--trust-checkpoint``.
     """
     trust_checkpoints(trusted)
     CheckpointLoader.register_scheme('', load_from_local, force=True)
+    for prefix, loader in tuple(CheckpointLoader._schemes.items()):
+        CheckpointLoader.register_scheme(prefix, _without_programs(loader), force=True)
     if not trusted:
         os.environ.pop('TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD', None)
         os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
@@ -158,6 +152,41 @@ def _as_tensors(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return torch.from_numpy(np.array(value, value.dtype.newbyteorder('=')))
     return {key: _as_tensors(entry) for key, entry in value.items()} if isinstance(value, dict) else value
+
+
+def _without_programs(loader: Callable) -> Callable:
+    """Wrap one of mmengine's loaders, once, so that it gives away plain texts only."""
+    loader = inspect.unwrap(loader)
+
+    @functools.wraps(loader)
+    def load(filename: str, map_location: object = None) -> dict:
+        checkpoint = loader(filename, map_location)
+        if not _trusted:
+            _drop_programs(checkpoint, Path(filename).resolve().parent)
+        return checkpoint
+
+    return load
+
+
+def _drop_programs(checkpoint: dict, folder: Path) -> None:
+    """Drop the texts that mmengine runs, and those by which it deletes files of others, in place.
+
+    ``Runner.resume`` runs ``meta['config']`` as Python; its inferencers run the ``cfg`` of the meta or of the
+    log; ``CheckpointHook`` deletes what the log calls the best checkpoint and the last ones.
+    """
+    if isinstance(meta := checkpoint.get('meta'), Mapping):
+        checkpoint['meta'] = {name: meta[name] for name in meta if name not in ('cfg', 'config')}
+    log = checkpoint.get('message_hub')
+    if not isinstance(log, Mapping):
+        return
+    info = {name: value for name, value in log.get('runtime_info', {}).items() if name != 'cfg'}
+    for name in [name for name in info if name.startswith('best_ckpt')]:
+        best = Path(str(info[name])).resolve()
+        if best.parent != folder or not best.name.startswith('best_'):
+            del info[name]
+    if 'keep_ckpt_ids' in info:
+        info['keep_ckpt_ids'] = [step for step in info['keep_ckpt_ids'] if isinstance(step, int)]
+    checkpoint['message_hub'] = dict(log, runtime_info=info)
 
 
 def _check_hash(path: Path) -> None:

@@ -4,7 +4,8 @@ import logging
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +15,8 @@ from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 from mmpretrain.datasets import CustomDataset
 
-from clsa_mm.datasets.transforms.load_image import CorruptImageError
+from clsa_mm.datasets.transforms.load_image import CorruptImageError, LoadImage
+from clsa_mm.datasets.transforms.make_views import MakeViews, PackViews
 
 IMAGE_EXTENSIONS = (
     ".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".gif", ".avif",
@@ -46,10 +48,13 @@ class ImageFolder(CustomDataset):
             ``IMAGE_EXTENSIONS``.
         max_corrupt (int | None): Corrupt files to tolerate. Defaults to None: 1 % of the images,
             at least 10.
+        views (Mapping | None): Views of a pretraining sample by role; in place of ``pipeline``, which becomes
+            [LoadImage, MakeViews(views), PackViews]. Defaults to None.
         **kwargs: Of mmpretrain's ``BaseDataset``: ``pipeline``, ``indices``, ``test_mode``,
             ``lazy_init``, ...
 
     Raises:
+        ValueError: ``views`` has an unknown, missing or impossible setting, or comes with a ``pipeline``.
         FileNotFoundError: The folder or the list does not exist, or there is no image in it.
         RuntimeError: More than ``max_corrupt`` files are corrupt.
     """
@@ -61,8 +66,13 @@ class ImageFolder(CustomDataset):
         ann_file: str = '',
         extensions: Sequence[str] = IMAGE_EXTENSIONS,
         max_corrupt: int | None = None,
-        **kwargs,
+        views: Mapping[str, Mapping[str, Any]] | None = None,
+        **kwargs: Any,
     ) -> None:
+        if views is not None:
+            if kwargs.get('pipeline'):
+                raise ValueError('Give `views` or a `pipeline`, not both: `views` makes the pipeline.')
+            kwargs['pipeline'] = [LoadImage(), MakeViews(views), PackViews()]
         self.max_corrupt = max_corrupt
         self._rank = get_rank()
         super().__init__(data_root, data_prefix, ann_file, with_label=False, extensions=extensions, **kwargs)

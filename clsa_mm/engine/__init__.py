@@ -1,23 +1,35 @@
 """What runs beside the model: hooks, logging back ends."""
 
+from clsa_mm.engine.config_bases import register_config_bases
 from clsa_mm.engine.hooks import (
+    FiniteGuardHook,
+    HealthHook,
+    IterationSeedHook,
     KNNHook,
     LogTestMetricsHook,
     MomentumQueueHook,
     PretrainedBackboneHook,
+    ResumeLearningRateHook,
+    ResumePositionHook,
     SamplerSeedHook,
     TrainingSummaryHook,
 )
-from clsa_mm.engine.log_backends import LOG_BACKENDS, add_log_backends, add_log_option
+from clsa_mm.engine.log_backends import LOG_BACKENDS, add_log_backends
 
 __all__ = [
     'LOG_BACKENDS',
+    'FiniteGuardHook',
+    'HealthHook',
+    'IterationSeedHook',
     'KNNHook',
     'LogTestMetricsHook',
     'MomentumQueueHook',
     'PretrainedBackboneHook',
+    'ResumeLearningRateHook',
+    'ResumePositionHook',
     'SamplerSeedHook',
     'TrainingSummaryHook',
     'add_log_backends',
-    'add_log_option',
 ]
+
+register_config_bases()

@@ -1,6 +1,5 @@
 """Logging to TensorBoard, W&B, MLflow and others, added to any config by name."""
 
-import argparse
 import importlib.util
 import os
 from collections.abc import Sequence
@@ -69,18 +68,6 @@ def add_log_backends(cfg: Config, names: Sequence[str]) -> None:
     if names:
         cfg.visualizer = dict(visualizer, vis_backends=backends)
         cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='LogTestMetricsHook')]
-
-
-def add_log_option(parser: argparse.ArgumentParser) -> None:
-    """Give a tool the option ``--log-to``, whose value is for :func:`add_log_backends`."""
-    parser.add_argument(
-        '--log-to',
-        nargs='+',
-        choices=list(LOG_BACKENDS),
-        default=[],
-        metavar='NAME',
-        help=f'log to these besides the local files: {", ".join(LOG_BACKENDS)}',
-    )
 
 
 def _is_backend(type_: str | type, name: str) -> bool:

@@ -3,6 +3,7 @@
 import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
+from mmengine.registry import MODEL_WRAPPERS
 
 
 def adapt_to_machine(cfg: Config) -> None:
@@ -33,10 +34,20 @@ def adapt_to_machine(cfg: Config) -> None:
             '(tools/dist_train.sh) inside the job, which works without'
         )
     _replace_sync_bn(cfg)
-    # The default wrapper would be given a GPU's number.
-    cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False)
+    _wrap_without_gpu(cfg)
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group('gloo')
+
+
+def _wrap_without_gpu(cfg: Config) -> None:
+    """Keep the config's model wrapper, but for the number of a GPU, which the runner would give it."""
+    unused = cfg.get('find_unused_parameters', False)
+    default = dict(broadcast_buffers=False, find_unused_parameters=unused)
+    wrapper = dict(type='MMDistributedDataParallel') | (cfg.get('model_wrapper_cfg') or default)
+    kind = MODEL_WRAPPERS.get(wrapper['type']) if isinstance(wrapper['type'], str) else wrapper['type']
+    if issubclass(kind, torch.nn.parallel.DistributedDataParallel):
+        wrapper['device_ids'] = None
+    cfg.model_wrapper_cfg = wrapper
 
 
 def _replace_sync_bn(cfg: Config) -> None:

@@ -1,6 +1,5 @@
-"""A config's model and data, for measuring its frozen features."""
+"""A config's model, for measuring its frozen features."""
 
-import copy
 from hashlib import sha256
 from pathlib import Path
 
@@ -8,10 +7,9 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
-from mmengine.registry import DATASETS, MODELS
-from mmengine.runner import Runner, set_random_seed
+from mmengine.registry import MODELS
+from mmengine.runner import set_random_seed
 from torch import nn
-from torch.utils.data import DataLoader
 
 from clsa_mm.checkpoints.backbone import load_backbone_weights
 from clsa_mm.checkpoints.read import file_sha256
@@ -66,69 +64,3 @@ def describe_source(cfg: Config, checkpoint: str | None) -> dict[str, str | None
         checkpoint=None if checkpoint is None else str(checkpoint),
         checkpoint_sha256=None if path is None else file_sha256(path),
     )
-
-
-def build_dataloader(cfg: Config, split: str) -> DataLoader:
-    """Build the data loader of a split, each image once, in order, through the test pipeline.
-
-    Args:
-        cfg: A config with ``<split>_dataloader`` and ``test_dataloader``, as those of linear evaluation; or
-            a pretraining config with a KNNHook, whose bank is ``train`` and whose test set is ``test``.
-        split: ``'train'``, ``'val'`` or ``'test'``.
-
-    Raises:
-        ValueError: If the config has no such data.
-    """
-    loaders = _dataloader_configs(cfg)
-    if not loaders.get(split):
-        raise ValueError(
-            f'{cfg.filename} has no labelled `{split}` data ({", ".join(loaders) or "none at all"}): take a '
-            'config of linear evaluation (configs/benchmarks/classification/) with the backbone of your '
-            'pretraining config, or add a KNNHook to that.'
-        )
-    loader = copy.deepcopy(loaders[split])
-    loader.dataset.pipeline = copy.deepcopy(loaders['test'].dataset.pipeline)
-    return _in_order(loader)
-
-
-def build_folder_dataloader(cfg: Config, images: str) -> DataLoader:
-    """Build a data loader of all images below a folder, without labels, through the test pipeline.
-
-    Args:
-        cfg: As of :func:`build_dataloader`.
-        images: The folder.
-
-    Raises:
-        FileNotFoundError: If there is no image in it.
-        ValueError: If the config has no test pipeline.
-    """
-    loaders = _dataloader_configs(cfg)
-    if not loaders.get('test'):
-        raise ValueError(
-            f'{cfg.filename} has no test pipeline (`test_dataloader`, or a KNNHook) by which to load images.'
-        )
-    loader = copy.deepcopy(loaders['test'])
-    loader.dataset = dict(
-        type='ImageFolder', data_prefix=images, test_mode=True, pipeline=loader.dataset.pipeline
-    )
-    return _in_order(loader)
-
-
-def _dataloader_configs(cfg: Config) -> dict:
-    if cfg.get('test_dataloader'):
-        return {split: cfg.get(f'{split}_dataloader') for split in ('train', 'val', 'test')}
-    for hook in cfg.get('custom_hooks') or ():
-        if hook['type'] == 'KNNHook':
-            return {split: hook[f'{split}_dataloader'] for split in ('train', 'test')}
-    return {}
-
-
-def _in_order(loader: dict) -> DataLoader:
-    loader.update(
-        sampler=dict(type='DefaultSampler', shuffle=False),
-        collate_fn=dict(type='default_collate'),
-        drop_last=False,
-        persistent_workers=False,
-    )
-    loader['dataset'] = DATASETS.build(loader['dataset'])
-    return Runner.build_dataloader(loader, seed=0)

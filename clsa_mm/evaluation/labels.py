@@ -46,8 +46,8 @@ def labels_of(samples: Sequence[DataSample | None] | None) -> Tensor:
         raise ValueError(
             'kNN needs one class label per image, and this data set gives none (or several): use '
             "a labelled one, e.g. `dict(type='CustomDataset', data_prefix=...)` with one "
-            'sub-folder per class and `PackInputs` at the end of its pipeline, or remove the '
-            'KNNHook from `custom_hooks`.'
+            'sub-folder per class and `PackInputs` at the end of its pipeline, or set '
+            '`default_hooks.knn=None` if no KNNHook is wanted.'
         )
     return torch.stack([label.reshape(()) for label in labels]).long()
 

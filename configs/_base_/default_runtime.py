@@ -1,4 +1,8 @@
-"""What every config shares: hooks, seed, back ends."""
+"""What every config shares: hooks, seed, back ends.
+
+Hooks are entries of ``default_hooks``, since a config that inherits replaces lists as a whole: change one
+there by its name (``default_hooks = dict(checkpoint=dict(interval=10))``), switch one off by None.
+"""
 
 default_scope = 'mmpretrain'
 custom_imports = dict(imports=['clsa_mm'], allow_failed_imports=False)
@@ -9,6 +13,10 @@ default_hooks = dict(
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=3),
     sampler_seed=dict(type='SamplerSeedHook'),
+    iteration_seed=dict(type='IterationSeedHook'),
+    resume_position=dict(type='ResumePositionHook'),
+    resume_learning_rate=dict(type='ResumeLearningRateHook'),
+    finite_guard=dict(type='FiniteGuardHook'),
     summary=dict(type='TrainingSummaryHook'),
 )
 
@@ -18,8 +26,7 @@ env_cfg = dict(
     dist_cfg=dict(backend='nccl'),  # tools/ take gloo where there is no GPU
 )
 
-vis_backends = [dict(type='LocalVisBackend')]
-visualizer = dict(type='UniversalVisualizer', vis_backends=vis_backends)
+visualizer = dict(type='UniversalVisualizer', vis_backends=[dict(type='LocalVisBackend')])
 
 # A sample depends on (seed, epoch, index) alone; with this seed a run can be repeated and resumed exactly.
 randomness = dict(seed=0, deterministic=False)

@@ -4,9 +4,12 @@ Pictures as in SimCLR (arXiv 2002.05709, appendix B.8) and Kornblith et al. (arX
 crops and flips in training, no colour augmentation; in testing the short side at 256 and a centre crop of
 224, small pictures too. Normalisation is that of ImageNet, as in pretraining. A data set is a file of
 transfer_datasets/, a protocol is transfer_linear.py or transfer_finetune.py.
+
+One data_root, that of the training set, is enough: ``None`` in another data set stands for it (tools/).
 """
 
-# The number in the table: top-1, or where the sources give it the mean of the classes' accuracies.
+# The number in the table of tools/benchmarks/transfer.py: top-1, or where the sources give it the mean of
+# the classes' accuracies.
 metric = 'accuracy/top1'
 
 model = dict(
@@ -53,6 +56,7 @@ val_dataloader = dict(
     collate_fn=dict(type='default_collate'),
     dataset=dict(
         type='published_dataset',
+        data_root=None,  # the training set's
         pipeline=[
             dict(type='LoadImage'),
             dict(type='ResizeEdge', scale=256, edge='short', backend='pillow'),

@@ -13,15 +13,16 @@ images.
 _base_ = './default_runtime.py'
 
 # checkpoint (--backbone of tools/train.py): the pretraining checkpoint; None trains from scratch.
-custom_hooks = [dict(type='PretrainedBackboneHook', checkpoint=None)]
-
-default_hooks = dict(checkpoint=dict(by_epoch=False, interval=2000, max_keep_ckpts=1))
+default_hooks = dict(
+    pretrained_backbone=dict(type='PretrainedBackboneHook', checkpoint=None),
+    checkpoint=dict(by_epoch=False, interval=2000, max_keep_ckpts=1),
+)
 log_processor = dict(by_epoch=False)
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='SGD', lr=0.01, momentum=0.9, nesterov=True, weight_decay=1e-4),
 )
-param_scheduler = [dict(type='CosineAnnealingLR', T_max=20000, eta_min=0.0, by_epoch=False, end=20000)]
+param_scheduler = dict(type='CosineAnnealingLR', eta_min=0.0, by_epoch=False)
 train_cfg = dict(by_epoch=False, max_iters=20000, val_interval=2000)
 val_cfg = dict()
 test_cfg = dict()

@@ -11,11 +11,12 @@ crops, and choose its penalty per data set on a validation split. Choose the lea
 _base_ = './default_runtime.py'
 
 # checkpoint (--backbone of tools/train.py): the pretraining checkpoint; None is the random-initialised floor.
-custom_hooks = [dict(type='PretrainedBackboneHook', checkpoint=None)]
-
-default_hooks = dict(checkpoint=dict(interval=10, max_keep_ckpts=1))
+default_hooks = dict(
+    pretrained_backbone=dict(type='PretrainedBackboneHook', checkpoint=None),
+    checkpoint=dict(interval=10, max_keep_ckpts=1),
+)
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=1.0, momentum=0.9, weight_decay=0.0))
-param_scheduler = [dict(type='CosineAnnealingLR', T_max=100, eta_min=0.0, by_epoch=True, end=100)]
+param_scheduler = dict(type='CosineAnnealingLR', eta_min=0.0)
 train_cfg = dict(by_epoch=True, max_epochs=100, val_interval=10)
 val_cfg = dict()
 test_cfg = dict()

@@ -9,22 +9,11 @@ run is short (39,000 steps). Figures: docs/results.md.
     python tools/train.py configs/cifar10/clsa_r18_1xb256_200e_cifar10.py
 """
 
-_base_ = ['../clsa_r50_8xb32_200e.py']
-
-# ---------------------------------- what people change most ----------------------------------
-data_root = 'data/cifar10'  # with train/<class>/ and test/<class>/; the classes are for kNN alone
-max_epochs = 200
-batch_size = 256
-num_workers = 8
-base_lr = 0.06  # for 256 images per step
-queue_len = 4096
-momentum = 0.99
-temperature = 0.2
-# ---------------------------------------------------------------------------------------------
+_base_ = '../clsa_r50_8xb32_200e.py'
 
 model = dict(
-    queue_len=queue_len,
-    momentum=momentum,
+    queue_len=4096,
+    momentum=0.99,
     backbone=dict(
         _delete_=True,
         type='ResNet_CIFAR',
@@ -33,55 +22,36 @@ model = dict(
         zero_init_residual=False,
     ),
     neck=dict(in_channels=512, hid_channels=512),
-    head=dict(temperature=temperature, ddm_temperature=temperature),
     data_preprocessor=dict(mean=[125.307, 122.961, 113.8575], std=[51.5865, 50.847, 51.255]),
 )
 
-augmentation = [step for step in _base_.moco_v2_augmentation if step['type'] != 'GaussianBlur']
-weak_view = [
-    dict(type='RandomResizedCrop', scale=32, crop_ratio_range=(0.2, 1.0), backend='pillow'),
-    *augmentation,
-]
-strong_view = [
-    dict(type='RandomResizedCrop', scale=24, crop_ratio_range=(0.1, 0.6), backend='pillow'),
-    *augmentation,
-    dict(type='StrongAugment', num_ops=5, prob=0.5, policy='paper'),
-]
-train_pipeline = [
-    dict(type='LoadImage'),
-    dict(type='SeededMultiView', num_views=[2, 1], transforms=[weak_view, strong_view]),
-    dict(type='PackInputs'),
-]
 train_dataloader = dict(
-    batch_size=batch_size,
-    num_workers=num_workers,
-    persistent_workers=num_workers > 0,
-    dataset=dict(data_root=f'{data_root}/train', pipeline=train_pipeline),
-)
-
-train_cfg = dict(max_epochs=max_epochs)
-optim_wrapper = dict(optimizer=dict(lr=base_lr, weight_decay=5e-4))
-param_scheduler = [dict(type='CosineAnnealingLR', T_max=max_epochs, by_epoch=True, begin=0, end=max_epochs)]
-
-knn_dataloader = dict(
     batch_size=256,
-    num_workers=2,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    collate_fn=dict(type='default_collate'),
     dataset=dict(
-        type='CustomDataset',
-        data_root=data_root,
+        data_root='data/cifar10',  # with train/<class>/ and test/<class>/; the classes are for kNN alone
         data_prefix='train',
-        pipeline=[dict(type='LoadImage'), dict(type='PackInputs')],
+        views=dict(
+            key=dict(size=32, recipe=dict(blur_prob=0.0)),
+            weak=dict(size=32, recipe=dict(blur_prob=0.0)),
+            strong=dict(size=24, area=(0.1, 0.6), recipe=dict(blur_prob=0.0)),
+        ),
     ),
 )
-custom_hooks = [
-    dict(
+
+optim_wrapper = dict(optimizer=dict(lr=0.06, weight_decay=5e-4))
+
+default_hooks = dict(
+    knn=dict(
         type='KNNHook',
-        train_dataloader=knn_dataloader,
-        test_dataloader=dict(knn_dataloader, dataset=dict(knn_dataloader['dataset'], data_prefix='test')),
+        dataset=dict(
+            type='CustomDataset',
+            data_root=None,  # the training set's
+            pipeline=[dict(type='LoadImage'), dict(type='PackInputs')],
+        ),
+        train=dict(data_prefix='train'),
+        test=dict(data_prefix='test'),
         interval=10,
         k=200,
         temperature=0.1,
-    )
-]
+    ),
+)

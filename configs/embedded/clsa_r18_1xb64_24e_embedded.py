@@ -7,74 +7,51 @@ milder crops, Adam (SGD needs more steps to get going), a lower temperature, que
     python tools/train.py configs/embedded/clsa_r18_1xb64_24e_embedded.py
 """
 
-_base_ = ['../clsa_r50_8xb32_200e.py']
-
-# ---------------------------------- what people change most ----------------------------------
-data_root = 'data/embedded/imagenet'
-max_epochs = 24
-batch_size = 64
-num_workers = 2
-base_lr = 2e-3  # for 64 images per step
-queue_len = 512
-momentum = 0.99
-temperature = 0.1
-# ---------------------------------------------------------------------------------------------
+_base_ = '../clsa_r50_8xb32_200e.py'
 
 model = dict(
-    queue_len=queue_len,
-    momentum=momentum,
+    queue_len=512,
+    momentum=0.99,
     backbone=dict(depth=18, base_channels=32, stem_channels=32),
     neck=dict(in_channels=256, hid_channels=256),
-    head=dict(temperature=temperature, ddm_temperature=temperature),
+    head=dict(temperature=0.1, ddm_temperature=0.1),
 )
 
-weak_view = [
-    dict(type='RandomResizedCrop', scale=48, crop_ratio_range=(0.4, 1.0), backend='pillow'),
-    *_base_.moco_v2_augmentation,
-]
-strong_view = [
-    dict(type='RandomResizedCrop', scale=32, crop_ratio_range=(0.2, 0.7), backend='pillow'),
-    *_base_.moco_v2_augmentation,
-    dict(type='StrongAugment', num_ops=5, prob=0.5, policy='paper'),
-]
-train_pipeline = [
-    dict(type='LoadImage'),
-    dict(type='SeededMultiView', num_views=[2, 1], transforms=[weak_view, strong_view]),
-    dict(type='PackInputs'),
-]
 train_dataloader = dict(
-    batch_size=batch_size,
-    num_workers=num_workers,
-    dataset=dict(data_root=f'{data_root}/train', pipeline=train_pipeline),
-)
-
-train_cfg = dict(max_epochs=max_epochs)
-optim_wrapper = dict(optimizer=dict(_delete_=True, type='Adam', lr=base_lr, weight_decay=1e-4))
-param_scheduler = [dict(type='CosineAnnealingLR', T_max=max_epochs, by_epoch=True, begin=0, end=max_epochs)]
-auto_scale_lr = dict(base_batch_size=64)
-default_hooks = dict(checkpoint=dict(interval=4), logger=dict(interval=10))
-
-knn_dataloader = dict(
-    batch_size=128,
+    batch_size=64,
     num_workers=2,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    collate_fn=dict(type='default_collate'),
     dataset=dict(
-        type='CustomDataset',
-        data_root=data_root,
+        data_root='data/embedded/imagenet',  # with train/<class>/ and val/<class>/, for kNN
         data_prefix='train',
-        pipeline=[
-            dict(type='LoadImage'),
-            dict(type='Resize', scale=48, backend='pillow'),
-            dict(type='PackInputs'),
-        ],
+        views=dict(
+            key=dict(size=48, area=(0.4, 1.0)),
+            weak=dict(size=48, area=(0.4, 1.0)),
+            strong=dict(size=32, area=(0.2, 0.7)),
+        ),
     ),
 )
-custom_hooks = [
-    dict(
+
+train_cfg = dict(max_epochs=24)
+optim_wrapper = dict(optimizer=dict(_delete_=True, type='Adam', lr=2e-3, weight_decay=1e-4))
+auto_scale_lr = dict(base_batch_size=64)
+
+default_hooks = dict(
+    checkpoint=dict(interval=4),
+    logger=dict(interval=10),
+    knn=dict(
         type='KNNHook',
-        train_dataloader=knn_dataloader,
-        test_dataloader=dict(knn_dataloader, dataset=dict(knn_dataloader['dataset'], data_prefix='val')),
+        dataset=dict(
+            type='CustomDataset',
+            data_root=None,  # the training set's
+            pipeline=[
+                dict(type='LoadImage'),
+                dict(type='Resize', scale=48, backend='pillow'),
+                dict(type='PackInputs'),
+            ],
+        ),
+        train=dict(data_prefix='train'),
+        test=dict(data_prefix='val'),
+        batch_size=128,
         interval=4,
-    )
-]
+    ),
+)

@@ -1,5 +1,8 @@
+import importlib
 import os
 import pickle
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -302,6 +305,62 @@ def test_malicious_config_runs_nothing(tmp_path: Path, text: str, message: str) 
     with pytest.raises(CheckpointError, match=message):
         load_backbone(path)
     assert not target.exists()
+
+
+@pytest.fixture
+def evil_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A module `evil` with a layer and a registry, which must not get imported."""
+    folder = tmp_path / 'path' / 'evil'
+    folder.mkdir(parents=True)
+    (folder / '__init__.py').write_text('from torch.nn import BatchNorm2d, Conv2d, ReLU\n')
+    (folder / 'registry.py').touch()
+    monkeypatch.syspath_prepend(folder.parent)
+    yield
+    assert 'evil' not in sys.modules
+    assert importlib.import_module('evil').Conv2d is torch.nn.Conv2d
+    for name in [name for name in sys.modules if name.partition('.')[0] == 'evil']:
+        del sys.modules[name]
+
+
+@pytest.mark.usefixtures('evil_module')
+@pytest.mark.parametrize(
+    ('backbone', 'name'),
+    [
+        (dict(type='VisionTransformer', patch_cfg=dict(conv_type='evil.Conv2d')), 'evil.Conv2d'),
+        (dict(type='VisionTransformer', patch_cfg=dict(conv_type='subprocess.Popen')), 'subprocess.Popen'),
+        (dict(type='VisionTransformer', patch_cfg=dict(conv_type='TIMMBackbone')), 'TIMMBackbone'),
+        (dict(type='ResNet', depth=18, norm_cfg=dict(type='evil.BatchNorm2d')), 'evil.BatchNorm2d'),
+        (dict(type='MobileNetV2', act_cfg=dict(type='evil.ReLU')), 'evil.ReLU'),
+        (dict(type='MobileNetV2', conv_cfg=dict(type='evil.Conv2d')), 'evil.Conv2d'),
+        (dict(type='evil.registry.x'), 'evil.registry.x'),
+    ],
+)  # fmt: skip
+def test_no_name_in_a_config_is_imported(tmp_path: Path, backbone: dict, name: str) -> None:
+    state = TinyModel().backbone.state_dict()
+    path = save(
+        tmp_path / 'a.pth', dict(state_dict=state, meta=dict(cfg=f'model = dict(backbone={backbone})'))
+    )
+    with pytest.raises(CheckpointError, match=f'asks for `{name}`'):
+        load_backbone(path)
+    assert isinstance(MODELS.build(dict(type='torch.nn.Identity')), torch.nn.Identity)  # others still may
+
+
+@pytest.mark.usefixtures('evil_module')
+@pytest.mark.parametrize(
+    'text',
+    [
+        f"custom_imports = dict(imports=['evil'])\nmodel = dict(backbone={NARROW})",
+        f"default_scope = 'evil'\nmodel = dict(_scope_='evil', backbone={NARROW})",
+        f"model = dict(backbone={NARROW[:-1]}, _scope_='evil'))",
+        f"model = dict(backbone={NARROW[:-1]}, norm_cfg=dict(type='BN', _scope_='evil')))",
+        f"model = dict(backbone={NARROW[:-1]}, init_cfg=dict(type='evil.x')))",
+        f"model = dict(backbone={NARROW[:-1]}, init_cfg=dict(type='Pretrained', checkpoint='http://0.0.0.0/a')))",
+    ],
+)  # fmt: skip
+def test_what_a_backbone_does_not_need_is_left_out(tmp_path: Path, text: str) -> None:
+    state = TinyModel().backbone.state_dict()
+    backbone = load_backbone(save(tmp_path / 'a.pth', dict(state_dict=state, meta=dict(cfg=text))))
+    backbone.init_weights()
 
 
 def test_initialisation_in_a_config_fetches_nothing(tmp_path: Path) -> None:

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.infer import BaseInferencer
 from mmengine.registry import MODELS, init_default_scope
+from mmengine.runner import CheckpointLoader
 
 from clsa_mm.checkpoints.read import CheckpointError, read_checkpoint, register_safe_loader, trust_checkpoints
 
@@ -53,14 +55,11 @@ def configs(tiny_pretraining, image_root, tmp_path):
     """A small pretraining config with a KNNHook, and a small one of linear evaluation."""
     crop = dict(type='CenterCrop', crop_size=32)
     data = dict(type='CustomDataset', pipeline=[dict(type='LoadImage'), crop, dict(type='PackInputs')])
-    loaders = {
-        f'{split}_dataloader': dict(
-            batch_size=8, num_workers=0, dataset=dict(data, data_prefix=str(image_root / split))
-        )
-        for split in ('train', 'test')
-    }
     cfg = tiny_pretraining(**{'train_cfg.max_epochs': 1})
-    cfg.custom_hooks = [dict(type='KNNHook', k=3, **loaders)]
+    cfg.default_hooks.knn = dict(
+        type='KNNHook', dataset=data, train=dict(data_prefix=str(image_root / 'train')),
+        test=dict(data_prefix=str(image_root / 'test')), num_workers=0, k=3,
+    )  # fmt: skip
     cfg.dump(tmp_path / 'pretrain.py')
     linear = Config.fromfile(LINEAR)
     narrow = dict(base_channels=8, stem_channels=8)
@@ -94,6 +93,19 @@ def commands(checkpoint, pretrain, linear):
     }
 
 
+@pytest.fixture
+def serve(monkeypatch, tmp_path):
+    """Gives the URL of a local file; downloads go to `cache`."""
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'cache'))
+    monkeypatch.setenv('no_proxy', '*')
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path)
+    with http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f'http://127.0.0.1:{server.server_address[1]}'
+        yield lambda path: f'{address}/{path.relative_to(tmp_path)}'
+        server.shutdown()
+
+
 @pytest.mark.parametrize('case', commands('', '', ''))
 def test_every_tool_refuses(case, evil, configs, monkeypatch):
     with pytest.raises((CheckpointError, SystemExit), match=r'could run code.*--trust-checkpoint'):
@@ -109,21 +121,11 @@ def test_pickles_of_arrays_too(case, evil, configs, monkeypatch):
 
 
 @pytest.mark.parametrize('case', ['load_from', 'knn of a config'])
-def test_downloads_too(case, evil, configs, monkeypatch, tmp_path):
+def test_downloads_too(case, evil, configs, serve, monkeypatch, tmp_path):
     """mmengine reads what it downloaded by itself."""
-    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'cache'))
-    monkeypatch.setenv('no_proxy', '*')
     monkeypatch.setenv(FORCE_NOT, '1')  # a user's setting that would let it
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=evil.parent)
-    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        url = f'http://127.0.0.1:{server.server_address[1]}/{evil.name}'
-        with pytest.raises(pickle.UnpicklingError, match='Weights only load failed'):
-            run(monkeypatch, *commands(url, *configs)[case])
-    finally:
-        server.shutdown()
-        server.server_close()
+    with pytest.raises(pickle.UnpicklingError, match='Weights only load failed'):
+        run(monkeypatch, *commands(serve(evil), *configs)[case])
     assert list((tmp_path / 'cache').rglob(evil.name))  # it did get there
 
 
@@ -149,6 +151,65 @@ def test_a_trusted_file_is_read(case, odd, configs, monkeypatch, capfd):
     run(monkeypatch, *command)
     text = re.sub(r'\s+', ' ', ''.join(capfd.readouterr()))
     assert f'TRUSTED CHECKPOINT: {odd} wants to load `argparse.Namespace`' in text
+
+
+@pytest.fixture
+def poisoned(configs, monkeypatch, tmp_path):
+    """A checkpoint of tensors and plain data to resume from, with texts that mmengine would run."""
+    run(monkeypatch, 'train.py', configs[0])
+    path = tmp_path / 'work' / 'epoch_1.pth'
+    checkpoint = read_checkpoint(path)
+    program = f'import os; os.mkdir({str(tmp_path / "mark")!r}); gpu_ids = [0]'
+    checkpoint['meta'] |= dict(config=program, cfg=program)
+    checkpoint['message_hub'] = dict(runtime_info=dict(cfg=program), log_scalars={}, resumed_keys={})
+    torch.save(checkpoint, path)
+    torch.load(path, weights_only=True)  # nothing that a pickle would run
+    yield path
+    assert not (tmp_path / 'mark').exists()
+    Config.fromstring(program, '.py')
+    assert (tmp_path / 'mark').exists()
+
+
+def resume(path, monkeypatch, pretrain, *arguments):
+    """Train one more epoch from a checkpoint, or from the latest one."""
+    options = ['--cfg-options', 'train_cfg.max_epochs=2']
+    run(monkeypatch, 'train.py', pretrain, '--resume', *path, *arguments, *options)
+
+
+@pytest.mark.parametrize('auto', [False, True], ids=['named', 'latest'])
+def test_resuming_runs_no_text(auto, poisoned, configs, monkeypatch):
+    resume([] if auto else [poisoned], monkeypatch, configs[0])
+    resumed = read_checkpoint(poisoned.with_name('epoch_2.pth'))
+    assert resumed['meta']['epoch'] == 2 and 'os.mkdir' not in str((resumed['meta'], resumed['message_hub']))
+
+
+def test_resuming_a_download_runs_no_text(poisoned, configs, monkeypatch, serve):
+    resume([serve(poisoned)], monkeypatch, configs[0])
+    assert read_checkpoint(poisoned.with_name('epoch_2.pth'))['meta']['epoch'] == 2
+
+
+def test_inferencers_run_no_text(poisoned):
+    """mmengine's take their config from the checkpoint where none is given."""
+    register_safe_loader()
+    with pytest.raises(ValueError, match='Cannot find the config in the checkpoint'):
+        BaseInferencer._init_model(None, {}, str(poisoned))
+
+
+def test_a_trusted_text_is_run(poisoned, configs, monkeypatch, tmp_path):
+    resume([poisoned], monkeypatch, configs[0], '--trust-checkpoint')
+    (tmp_path / 'mark').rmdir()
+
+
+def test_no_file_is_removed_by_a_text(tmp_path):
+    """mmengine deletes the best checkpoint so far, and those that are more than enough."""
+    best = str(tmp_path / 'best_acc_epoch_1.pth')
+    elsewhere = {f'best_ckpt_{name}': str(tmp_path / name) for name in ('epoch_1.pth', 'other/best_acc.pth')}
+    info = dict(best_ckpt=best, **elsewhere, keep_ckpt_ids=[1, '/../../a'])
+    path = tmp_path / 'epoch_2.pth'
+    torch.save(dict(meta={}, message_hub=dict(runtime_info=info, log_scalars={}, resumed_keys={})), path)
+    register_safe_loader()
+    loaded = CheckpointLoader.load_checkpoint(str(path))
+    assert loaded['message_hub']['runtime_info'] == dict(best_ckpt=best, keep_ckpt_ids=[1])
 
 
 def test_trust_ends_with_the_next_tool(odd):

@@ -1,10 +1,10 @@
-"""One rank of a distributed kNN: python knn_rank.py RANK WORLD_SIZE PORT BANK TEST OUTPUT."""
+"""One rank of a distributed kNN: python knn_rank.py RANK WORLD_SIZE PORT IMAGES OUTPUT."""
 
 import sys
 from pathlib import Path
 
 import torch
-from labelled_images import TinyModel, loader_config
+from labelled_images import TinyModel, knn_config
 from mmengine.registry import init_default_scope
 from torch import distributed
 
@@ -13,7 +13,7 @@ from clsa_mm.engine import KNNHook
 from clsa_mm.evaluation import extract_features
 
 
-def main(rank: int, world_size: int, port: int, bank: Path, test: Path, output: str) -> None:
+def main(rank: int, world_size: int, port: int, images: Path, output: str) -> None:
     """Save the features, labels and scores that this rank sees."""
     init_default_scope('mmpretrain')
     distributed.init_process_group(
@@ -21,7 +21,7 @@ def main(rank: int, world_size: int, port: int, bank: Path, test: Path, output: 
     )
     torch.manual_seed(0)
     model = torch.nn.parallel.DistributedDataParallel(TinyModel())
-    hook = KNNHook(loader_config(bank), loader_config(test, batch_size=3), k=5)
+    hook = KNNHook(**knn_config(images, batch_size=3))
     scores = hook.score(model)
     features, labels = extract_features(model, hook._loaders['test'])
     torch.save(dict(scores=scores, features=features, labels=labels), output)
@@ -35,6 +35,5 @@ if __name__ == '__main__':
         int(sys.argv[2]),
         int(sys.argv[3]),
         Path(sys.argv[4]),
-        Path(sys.argv[5]),
-        sys.argv[6],
+        sys.argv[5],
     )

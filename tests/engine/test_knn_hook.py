@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from labelled_images import TinyModel, loader_config, write_images
+from labelled_images import TinyModel, knn_config, loader_config, write_images
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
@@ -27,13 +27,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def hook_config(folder: Path, **settings) -> dict:
-    return dict(
-        type='KNNHook',
-        train_dataloader=loader_config(folder / 'train'),
-        test_dataloader=loader_config(folder / 'test'),
-        k=5,
-        **settings,
-    )
+    return dict(type='KNNHook', **knn_config(folder, **settings))
 
 
 def train(folder: Path, name: str, hooks: list[dict], max_epochs: int = 2) -> Runner:
@@ -72,9 +66,9 @@ def test_scores_are_logged_everywhere(folder: Path) -> None:
     entries = logged(folder, 'run')
     assert [entry['step'] for entry in entries] == [0, 3, 6]
     init_default_scope('mmpretrain')
-    hook = KNNHook(loader_config(folder / 'train'), loader_config(folder / 'test'), k=5)
+    hook = KNNHook(**knn_config(folder))
     hook._prepare()
-    bank, test = (extract_features(runner.model, hook._loaders[n]) for n in ('bank', 'test'))
+    bank, test = (extract_features(runner.model, hook._loaders[n]) for n in ('train', 'test'))
     expected = knn_accuracy(*bank, *test, k=5)
     assert entries[-1]['knn/top1'] == expected['top1']
     assert runner.message_hub.get_scalar('knn/top5').current() == expected['top5']
@@ -104,10 +98,9 @@ def test_measuring_does_not_change_the_training(folder: Path) -> None:
 
 def test_max_bank_is_a_fixed_choice(folder: Path) -> None:
     def bank(**settings) -> list[str]:
-        config = hook_config(folder, **settings)
-        hook = KNNHook(**{key: value for key, value in config.items() if key != 'type'})
+        hook = KNNHook(**knn_config(folder, **settings))
         hook._prepare()
-        dataset = hook._loaders['bank'].dataset
+        dataset = hook._loaders['train'].dataset
         return [dataset[i]['data_samples'].img_path for i in range(len(dataset))]
 
     everything = bank()
@@ -127,8 +120,7 @@ def test_two_ranks_see_each_image_once(folder: Path) -> None:
         port = str(free.getsockname()[1])
     ranks = [
         subprocess.Popen(
-            [sys.executable, script, str(rank), '2', port, folder / 'train']
-            + [folder / 'test', folder / f'{rank}.pth'],
+            [sys.executable, script, str(rank), '2', port, folder, folder / f'{rank}.pth'],
             env=dict(os.environ, PYTHONPATH=paths, OMP_NUM_THREADS='1', GLOO_SOCKET_IFNAME='lo'),
             stderr=subprocess.PIPE,
             text=True,
@@ -137,7 +129,7 @@ def test_two_ranks_see_each_image_once(folder: Path) -> None:
     ]
     torch.manual_seed(0)
     model = TinyModel()
-    hook = KNNHook(loader_config(folder / 'train'), loader_config(folder / 'test', 3), k=5)
+    hook = KNNHook(**knn_config(folder, batch_size=3))
     scores = hook.score(model)
     features, labels = extract_features(model, hook._loaders['test'])
     assert labels.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
@@ -152,8 +144,8 @@ def test_two_ranks_see_each_image_once(folder: Path) -> None:
 
 def test_unlabelled_data_fails_before_the_first_iteration(folder: Path) -> None:
     hook = hook_config(folder)
-    hook['test_dataloader'] = loader_config(folder / 'test', with_label=False)
-    with pytest.raises(ValueError, match='labelled one, e.g. .*CustomDataset.*remove the KNNHook'):
+    hook['test']['with_label'] = False
+    with pytest.raises(ValueError, match='labelled one, e.g. .*CustomDataset.*default_hooks.knn=None'):
         train(folder, 'run', [hook])
 
 
@@ -165,4 +157,4 @@ def test_too_small_a_bank_fails_before_the_first_iteration(folder: Path) -> None
 @pytest.mark.parametrize('name', ['interval', 'k', 'max_bank'])
 def test_settings_out_of_range(name: str) -> None:
     with pytest.raises(ValueError, match=f'{name} must be at least 1, got 0'):
-        KNNHook({}, {}, **{name: 0})
+        KNNHook({}, {}, {}, **{name: 0})

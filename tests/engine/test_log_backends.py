@@ -1,6 +1,5 @@
 """What the logging back ends received is what mmengine's local file holds."""
 
-import argparse
 import importlib
 import json
 import struct
@@ -15,7 +14,7 @@ from mmengine.registry import VISBACKENDS
 from mmengine.runner import Runner
 from mmengine.visualization import TensorboardVisBackend
 
-from clsa_mm.engine import LOG_BACKENDS, add_log_backends, add_log_option
+from clsa_mm.engine import LOG_BACKENDS, add_log_backends
 
 try:
     from wandb.proto import wandb_internal_pb2
@@ -153,18 +152,12 @@ def test_nothing_asked_nothing_changed():
     assert cfg.to_dict() == dict(visualizer=dict(type='Visualizer'), custom_hooks=[])
 
 
-def test_errors(monkeypatch, capsys):
+def test_errors(monkeypatch):
     with pytest.raises(ValueError, match=r"unknown log back end 'excel'; there are tensorboard, wandb"):
         add_log_backends(Config(), ['excel'])
     monkeypatch.setattr('importlib.util.find_spec', lambda module: None if module == 'pygit2' else module)
     with pytest.raises(ModuleNotFoundError, match=r'dvclive.*module pygit2.*pip install dvclive pygit2'):
         add_log_backends(Config(), ['dvclive'])
-    parser = argparse.ArgumentParser()
-    add_log_option(parser)
-    assert parser.parse_args(['--log-to', 'aim', 'wandb']).log_to == ['aim', 'wandb']
-    with pytest.raises(SystemExit):
-        parser.parse_args(['--log-to', 'excel'])
-    assert "'excel'" in capsys.readouterr().err
 
 
 def test_metrics_of_a_test_are_logged(image_root, tmp_path):

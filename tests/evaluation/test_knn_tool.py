@@ -21,27 +21,16 @@ TOOL = Path(clsa_mm.__file__).parents[1] / 'tools' / 'knn.py'
 def config(tiny_pretraining: Callable[..., Config], image_root: Path, tmp_path: Path) -> Path:
     """A pretraining config file with a KNNHook."""
     crop = dict(type='CenterCrop', crop_size=32)
-    loaders = {
-        split: dict(
-            batch_size=8,
-            num_workers=0,
-            dataset=dict(
-                type='CustomDataset',
-                data_prefix=str(image_root / split),
-                pipeline=[dict(type='LoadImage'), crop, dict(type='PackInputs')],
-            ),
-        )
-        for split in ('train', 'test')
-    }
+    pipeline = [dict(type='LoadImage'), crop, dict(type='PackInputs')]
     cfg = tiny_pretraining()
-    cfg.custom_hooks = [
-        dict(
-            type='KNNHook',
-            train_dataloader=loaders['train'],
-            test_dataloader=loaders['test'],
-            k=9,
-        )
-    ]
+    cfg.default_hooks.knn = dict(
+        type='KNNHook',
+        dataset=dict(type='CustomDataset', data_root=str(image_root), pipeline=pipeline),
+        train=dict(data_prefix='train'),
+        test=dict(data_prefix='test'),
+        num_workers=0,
+        k=9,
+    )
     cfg.dump(tmp_path / 'config.py')
     return tmp_path / 'config.py'
 
@@ -58,7 +47,7 @@ def test_a_checkpoint_in_its_own_process(config: Path, tmp_path: Path) -> None:
     torch.manual_seed(5)
     model = MODELS.build(cfg.model)
     torch.save(dict(state_dict=model.state_dict()), tmp_path / 'a.pth')
-    settings = {key: value for key, value in cfg.custom_hooks[0].items() if key != 'type'}
+    settings = {key: value for key, value in cfg.default_hooks.knn.items() if key != 'type'}
     scores = KNNHook(**dict(settings, k=5)).score(model)
     result = subprocess.run(
         [sys.executable, TOOL, config, tmp_path / 'a.pth', '--k', '5'],
@@ -88,8 +77,8 @@ def test_random_init_is_reproducible(
 
 
 def test_config_without_knn_data(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(SystemExit, match='no KNNHook in `custom_hooks`.*Add one'):
-        run([config, '--random-init', '--cfg-options', 'custom_hooks=[]'], monkeypatch)
+    with pytest.raises(SystemExit, match='no KNNHook in `default_hooks` or.*Add one'):
+        run([config, '--random-init', '--cfg-options', 'default_hooks.knn=None'], monkeypatch)
 
 
 def test_checkpoint_or_random(

@@ -6,14 +6,16 @@ import pytest
 import reference
 import torch
 import torch.nn.functional as F
+from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from mmpretrain.models import MoCo
 
-from clsa_mm.models import CLSA
+from clsa_mm.models import CLSA, Bank, DDMHead
+from clsa_mm.models.losses import info_nce_loss, multi_view_ddm_loss
 
 BACKBONE = dict(type='mmpretrain.ResNet', depth=18, base_channels=8, stem_channels=8)
 NECK = dict(type='mmpretrain.MoCoV2Neck', in_channels=64, hid_channels=32, out_channels=16)
-PREPROCESSOR = dict(type='mmpretrain.SelfSupDataPreprocessor')
+PREPROCESSOR = dict(type='mmengine.BaseDataPreprocessor')
 
 
 def build(**kwargs) -> CLSA:
@@ -36,9 +38,17 @@ def build(**kwargs) -> CLSA:
     return model
 
 
-def images(*sizes: int, batch: int = 5, seed: int = 0) -> list[torch.Tensor]:
+def images(weak: int = 1, strong: int = 1, batch: int = 5, seed: int = 0) -> dict[str, list[torch.Tensor]]:
     generator = torch.Generator().manual_seed(seed)
-    return [torch.randn(batch, 3, size, size, generator=generator) for size in sizes]
+    sizes = dict(key=[32], weak=[32] * weak, strong=[24] * strong)
+    return {
+        role: [torch.randn(batch, 3, size, size, generator=generator) for size in views]
+        for role, views in sizes.items()
+    }
+
+
+def double(inputs: dict[str, list[torch.Tensor]]) -> dict[str, list[torch.Tensor]]:
+    return {role: [view.double() for view in views] for role, views in inputs.items()}
 
 
 def gradients(model: torch.nn.Module, loss: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -47,54 +57,90 @@ def gradients(model: torch.nn.Module, loss: torch.Tensor) -> dict[str, torch.Ten
     return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
 
 
-@pytest.mark.parametrize(
-    'roles',
-    [
-        ('key', 'weak', 'strong'),
-        ('strong', 'weak', 'key', 'weak', 'strong', 'strong'),
-    ],
-)
+@pytest.mark.parametrize(('weak', 'strong'), [(1, 1), (2, 3)])
+@pytest.mark.parametrize('teacher_temperature', [None, 0.15])
 @pytest.mark.parametrize('bank', ['batch', 'own'])
-def test_losses_and_gradients_equal_the_equations(roles, bank):
-    model = build(
-        view_roles=roles, bank=bank, head=dict(type='DDMHead', temperature=0.2, ddm_temperature=0.3, beta=0.7)
-    ).double()
-    sizes = {'key': 32, 'weak': 32, 'strong': 24}
-    inputs = [image.double() for image in images(*(sizes[role] for role in roles))]
-    start = copy.deepcopy(model)
+def test_losses_and_gradients_equal_the_equations(weak, strong, teacher_temperature, bank):
+    head = dict(ddm_temperature=0.3, beta=0.7, teacher_temperature=teacher_temperature)
+    model = build(bank=bank, head=dict(type='DDMHead', temperature=0.2, **head)).double()
+    inputs = double(images(weak, strong))
+    slow = copy.deepcopy(model)
     losses = model.loss(inputs)
-    ours = gradients(model, sum(losses.values()))
+    ours = gradients(model, losses['loss_contrastive'] + losses['loss_ddm'])
 
     # The same features with nothing but modules called in the order of the paper's algorithm.
-    slow = start
     embed = lambda encoder, x: F.normalize(encoder(x)[0], dim=1)  # noqa: E731
     query_encoder = torch.nn.Sequential(slow.backbone, slow.neck)
-    weak = [embed(query_encoder, x) for x, r in zip(inputs, roles, strict=True) if r == 'weak']
-    strong = [embed(query_encoder, x) for x, r in zip(inputs, roles, strict=True) if r == 'strong']
-    keys = embed(slow.key_encoder, inputs[roles.index('key')]).detach()
+    queries = {role: [embed(query_encoder, view) for view in inputs[role]] for role in ('weak', 'strong')}
+    keys = embed(slow.key_encoder, inputs['key'][0]).detach()
+    views, settings = (queries['weak'], queries['strong']), (0.2, 0.3, 0.7, teacher_temperature)
     if bank == 'batch':
-        bank_rows = torch.cat([keys, slow.queue.keys])
-        terms = reference.clsa(weak, strong, range(5), bank_rows, 0.2, 0.3, 0.7)
+        terms = reference.clsa(*views, range(5), torch.cat([keys, slow.queue.keys]), *settings)
     else:
-        # One sample at a time: its bank is its own key and the queue.
-        parts = [
-            reference.clsa(
-                [w[i : i + 1] for w in weak],
-                [s[i : i + 1] for s in strong],
-                [0],
-                torch.cat([keys[i : i + 1], slow.queue.keys]),
-                0.2,
-                0.3,
-                0.7,
-            )
-            for i in range(5)
-        ]
-        terms = [sum(part[i] for part in parts) / 5 for i in range(2)]
+        terms = reference.clsa_own_key(*views, keys, slow.queue.keys, *settings)
     expected = gradients(slow, sum(terms))
     torch.testing.assert_close(losses['loss_contrastive'], terms[0], rtol=0, atol=1e-9)
     torch.testing.assert_close(losses['loss_ddm'], terms[1], rtol=0, atol=1e-9)
     assert ours.keys() == expected.keys() == {name for name, p in model.named_parameters() if p.requires_grad}
     torch.testing.assert_close(ours, expected, rtol=0, atol=1e-9)
+
+
+def test_the_head_equals_the_losses_on_logits():
+    """In float32, with a bank of a realistic length, against the functions on (N, M) logits."""
+    generator = torch.Generator().manual_seed(0)
+    unit = lambda *shape: F.normalize(torch.randn(*shape, generator=generator), dim=-1)  # noqa: E731
+    keys, queue = unit(8, 32), unit(5000, 32)
+    weak, strong = ([unit(8, 32).requires_grad_() for _ in range(3)] for _ in range(2))
+    ours = DDMHead().loss(weak, strong, Bank(keys, [keys, queue]))
+    rows = torch.cat([keys, queue])
+    logits = {z: z @ rows.T for z in (*weak, *strong)}
+    contrastive = sum(info_nce_loss(logits[z], torch.arange(8), 0.2) for z in weak)
+    divergence = multi_view_ddm_loss([logits[z] for z in strong], [logits[z] for z in weak], 0.2, 0.2)
+    expected = dict(loss_contrastive=contrastive, loss_ddm=divergence)
+    torch.testing.assert_close(ours, expected, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(
+        torch.autograd.grad(sum(ours.values()), [*weak, *strong]),
+        torch.autograd.grad(sum(expected.values()), [*weak, *strong]),
+        rtol=1e-5,
+        atol=1e-7,
+    )
+
+
+@pytest.mark.parametrize(
+    ('teacher', 'passes'), [(0.2, ['weak', 'strong']), (0.3, ['weak', 'weak', 'strong'])]
+)
+def test_one_pass_over_the_bank_per_role_and_temperature(teacher, passes, monkeypatch):
+    seen = []
+    attention = Bank.attention
+
+    def noted(self: Bank, queries: torch.Tensor, temperature: float) -> tuple:
+        seen.append(len(queries))
+        return attention(self, queries, temperature)
+
+    monkeypatch.setattr(Bank, 'attention', noted)
+    model = build(head=dict(type='DDMHead', teacher_temperature=teacher))
+    model.loss(images(weak=2, strong=3))
+    assert seen == [dict(weak=2, strong=3)[role] for role in passes]
+
+
+def test_a_further_loss_on_the_bank_is_a_head():
+    """The strong views in place of the weak ones in the contrastive loss (an ablation of the paper)."""
+
+    class StrongContrastive(BaseModule):
+        def loss(self, weak, strong, bank):
+            queries = torch.stack(strong)
+            _, log_partition = bank.attention(queries, 0.2)
+            return dict(loss_strong=(log_partition - bank.positive_similarity(queries) / 0.2).mean())
+
+    model = build(head=StrongContrastive()).double()
+    inputs = double(images(strong=2))
+    slow = copy.deepcopy(model)
+    loss = model.loss(inputs)['loss_strong']
+    strong = [slow.encode_query(view) for view in inputs['strong']]
+    keys = slow.encode_keys(inputs['key'][0])[0]
+    rows = torch.cat([keys, slow.queue.keys])
+    expected = sum(reference.contrastive(z, range(5), rows, 0.2) for z in strong) / 2
+    torch.testing.assert_close(loss, expected, rtol=0, atol=1e-9)
 
 
 def test_moco_v2_equals_mmpretrains_over_three_iterations():
@@ -107,9 +153,9 @@ def test_moco_v2_equals_mmpretrains_over_three_iterations():
         feat_dim=16,
         momentum=0.01,
         head=dict(type='ContrastiveHead', temperature=0.2, loss=dict(type='CrossEntropyLoss')),
-        data_preprocessor=dict(PREPROCESSOR),
+        data_preprocessor=dict(type='mmpretrain.SelfSupDataPreprocessor'),
     ).double()
-    ours = build(view_roles=('weak', 'key'), bank='own', momentum=0.99).double()
+    ours = build(bank='own', momentum=0.99).double()
     ours.backbone.load_state_dict(theirs.backbone.state_dict())
     ours.neck.load_state_dict(theirs.neck.state_dict())
     ours.key_encoder.load_state_dict(
@@ -121,10 +167,10 @@ def test_moco_v2_equals_mmpretrains_over_three_iterations():
         torch.optim.SGD([*m.backbone.parameters(), *m.neck.parameters()], lr=0.1) for m in (ours, theirs)
     ]
     for iteration in range(3):
-        inputs = [image.double() for image in images(32, 32, batch=8, seed=iteration)]
+        inputs = double(images(strong=0, batch=8, seed=iteration))
         our_loss = ours.loss(inputs)
-        assert set(our_loss) == {'loss_contrastive'}
-        their_loss = theirs.loss(inputs, None)['loss']
+        assert [name for name in our_loss if 'loss' in name] == ['loss_contrastive']
+        their_loss = theirs.loss([*inputs['weak'], *inputs['key']], None)['loss']
         torch.testing.assert_close(our_loss['loss_contrastive'], their_loss, rtol=0, atol=1e-9)
         torch.testing.assert_close(
             gradients(ours, our_loss['loss_contrastive']), gradients(theirs, their_loss), rtol=0, atol=1e-9
@@ -157,7 +203,7 @@ def test_momentum_update_keeps_the_share_it_says_and_leaves_buffers():
 def test_loss_has_no_side_effect_on_the_state():
     model = build()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    model.loss(images(32, 32, 24))
+    model.loss(images())
     changed = {name for name, value in model.state_dict().items() if not value.equal(before[name])}
     assert all('running_' in name or 'num_batches' in name for name in changed)
     assert changed  # BatchNorm's statistics do move
@@ -165,29 +211,32 @@ def test_loss_has_no_side_effect_on_the_state():
 
 def test_statistics_by_hand():
     model = build().eval()
+    inputs = images(weak=2)
+    statistics = model.loss(inputs)
     with torch.no_grad():
-        inputs = images(32, 32, 24)
-        model.loss(inputs)
-        q, keys = model.encode_query(inputs[1]), model.encode_keys(inputs[0])[0]
+        q, keys = model.encode_query(inputs['weak'][0]), model.encode_keys(inputs['key'][0])[0]
     sims = q @ torch.cat([keys, model.queue.keys]).T
     off = ~torch.eye(5, 29, dtype=torch.bool)
-    assert model.statistics['chance_level'] == pytest.approx(3.3672958)  # ln 29
-    assert model.statistics['positive_similarity'].item() == pytest.approx(
-        sims.diagonal().mean().item(), abs=1e-6
+    expected = dict(
+        positive_similarity=sims.diagonal().mean(),
+        negative_similarity=sims[off].mean(),
+        feature_std=torch.tensor(q.numpy().std(axis=0).mean()),
+        chance_level=torch.tensor(2 * 3.3672958),  # ln 29 for each weak view
     )
-    assert model.statistics['negative_similarity'].item() == pytest.approx(sims[off].mean().item(), abs=1e-6)
-    assert model.statistics['feature_std'].item() == pytest.approx(q.numpy().std(axis=0).mean(), abs=1e-6)
+    assert set(statistics) == {'loss_contrastive', 'loss_ddm', *expected}
+    assert not any(statistics[name].requires_grad for name in expected)
+    torch.testing.assert_close({name: statistics[name] for name in expected}, expected, rtol=0, atol=1e-6)
 
 
 def test_float32_losses_under_autocast():
     model = build()
-    inputs = images(32, 32, 24)
+    inputs = images()
     exact = model.loss(inputs)
     model.enqueue()
     model.queue.keys.copy_(build().queue.keys)
     with torch.autocast('cpu', dtype=torch.bfloat16):
         losses = model.loss(inputs)
-    assert {loss.dtype for loss in losses.values()} == {torch.float32}
+    assert {value.dtype for value in losses.values()} == {torch.float32}
     torch.testing.assert_close(losses, exact, rtol=0.05, atol=0.05)
 
 
@@ -195,8 +244,7 @@ def test_channels_last_gives_the_same_losses():
     plain, last = build(), build(channels_last=True)
     last.load_state_dict(plain.state_dict())
     assert last.backbone.conv1.weight.is_contiguous(memory_format=torch.channels_last)
-    inputs = images(32, 32, 24)
-    torch.testing.assert_close(last.loss(inputs), plain.loss(inputs), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(last.loss(images()), plain.loss(images()), rtol=1e-4, atol=1e-4)
 
 
 def test_init_weights_and_backbone_only_weights_start_both_encoders_alike():
@@ -225,15 +273,15 @@ def test_init_weights_and_backbone_only_weights_start_both_encoders_alike():
 
 def test_training_without_the_hook_fails_and_names_it():
     model = build()
-    model.loss(images(32, 32, 24))
-    with pytest.raises(RuntimeError, match="dict\\(type='MomentumQueueHook'\\) to custom_hooks"):
-        model.loss(images(32, 32, 24))
+    model.loss(images())
+    with pytest.raises(RuntimeError, match="dict.type='MomentumQueueHook'. to default_hooks"):
+        model.loss(images())
     model.enqueue()
-    model.loss(images(32, 32, 24))
+    model.loss(images())
     model.enqueue()
     for _ in range(2):  # measuring leaves nothing to enqueue
-        model.eval().loss(images(32, 32, 24))
-    model.train().loss(images(32, 32, 24))
+        model.eval().loss(images())
+    model.train().loss(images())
     with pytest.raises(RuntimeError, match='call loss'):
         build().enqueue()
 
@@ -241,9 +289,6 @@ def test_training_without_the_hook_fails_and_names_it():
 @pytest.mark.parametrize(
     ('kwargs', 'match'),
     [
-        (dict(view_roles=('key', 'strong')), "'weak' at least once"),
-        (dict(view_roles=('key', 'key', 'weak')), "'key' once"),
-        (dict(view_roles=('key', 'weak', 'wild')), "otherwise 'strong'.*'wild'"),
         (dict(momentum=1.5), r'momentum must be in \[0, 1\]'),
         (dict(bank='queue'), "'batch' \\(CLSA\\) or 'own' \\(MoCo\\), got 'queue'"),
     ],
@@ -253,11 +298,30 @@ def test_wrong_arguments(kwargs, match):
         build(**kwargs)
 
 
-def test_wrong_number_of_views_names_the_remedy():
-    with pytest.raises(ValueError, match='3 view_roles.*got 2 views: make num_views'):
-        build().loss(images(32, 32))
-    with pytest.raises(ValueError, match='got Tensor views'):
-        build().loss(images(32)[0])
+@pytest.mark.parametrize(
+    ('change', 'match'),
+    [
+        (dict(key=[]), "one 'key' view.*'key': 0.*train_dataloader.dataset.views"),
+        (dict(key=[torch.zeros(5, 3, 32, 32)] * 2), "one 'key' view.*'key': 2"),
+        (dict(weak=[]), "at least one 'weak'.*'weak': 0"),
+        (dict(wild=[]), "any number of 'strong', got.*'wild': 0"),
+    ],
+)
+def test_wrong_views_name_the_remedy(change, match):
+    with pytest.raises(ValueError, match=match):
+        build().loss(images() | change)
+
+
+def test_views_without_roles_name_the_remedy():
+    with pytest.raises(ValueError, match='views by role.*got list: .*PackViews'):
+        build().loss(images()['weak'])
+    with pytest.raises(ValueError, match='views by role.*got Tensor'):
+        build().loss(images()['weak'][0])
+
+
+def test_another_dimension_than_the_necks_names_the_remedy():
+    with pytest.raises(ValueError, match="feat_dim of the queue equal to the neck's out_channels"):
+        build(feat_dim=8).loss(images())
 
 
 @pytest.mark.parametrize(
@@ -273,5 +337,5 @@ def test_wrong_head_arguments(kwargs, match):
 
 
 def test_beta_zero_computes_no_ddm():
-    losses = build(head=dict(type='DDMHead', beta=0)).loss(images(32, 32, 24))
-    assert set(losses) == {'loss_contrastive'}
+    losses = build(head=dict(type='DDMHead', beta=0)).loss(images())
+    assert 'loss_contrastive' in losses and 'loss_ddm' not in losses

@@ -31,15 +31,6 @@ def test_starts_with_random_unit_vectors():
     assert queue.fill == 0
 
 
-def test_bank_is_batch_then_queue_and_a_copy():
-    queue = KeyQueue(length=5, feat_dim=3)
-    keys = torch.randn(2, 3)
-    bank = queue.bank(keys)
-    before = queue.keys.clone()
-    queue.enqueue(keys)
-    assert torch.equal(bank, torch.cat([keys, before]))
-
-
 def test_survives_a_checkpoint():
     queue, resumed = KeyQueue(length=8, feat_dim=3), KeyQueue(length=8, feat_dim=3)
     queue.enqueue(F.normalize(torch.randn(11, 3), dim=1))

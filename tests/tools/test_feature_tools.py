@@ -87,7 +87,7 @@ def test_a_checkpoint_through_every_way(
     assert 'RANDOM-INITIALISED' in capsys.readouterr().out
     checkpoint = tmp_path / 'backbone.pth'
     write_checkpoint(checkpoint)
-    knn = [f'custom_hooks.0.{option}' for option in loader_options(image_root)[2:]]
+    knn = [f'default_hooks.knn.{option}' for option in (f'dataset.data_root={image_root}', 'num_workers=0')]
     for config, name, options in ((CIFAR, 'a', loader_options(image_root)), (PRETRAINING, 'b', NARROW + knn)):
         run('extract_features.py', config, checkpoint, '--out', tmp_path / name, '--cfg-options', *options)
     run('extract_features.py', CIFAR, checkpoint, '--out', tmp_path / 'a', '--images', image_root / 'test',

@@ -40,7 +40,7 @@ def pretraining_options(image_root: Path, epochs: int) -> list[str]:
         'train_dataloader.num_workers=0',
         'train_dataloader.persistent_workers=False',
         f'train_cfg.max_epochs={epochs}',
-        'custom_hooks=[]',
+        'default_hooks.knn=None',
     ]
 
 

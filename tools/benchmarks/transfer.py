@@ -97,7 +97,7 @@ def plan(args: argparse.Namespace, dataset: str, protocol: str, checkpoint: str 
     moved = []
     if args.data:
         root = Path(args.data) / root.relative_to('data')
-        moved = [f'{split}_dataloader.dataset.data_root={root}' for split in ('train', 'val', 'test')]
+        moved = [f'train_dataloader.dataset.data_root={root}']
     check_layout(published.dataset, root)
     backbone = args.backbone_name if checkpoint else RANDOM
     folder = Path(args.work_dir) / f'{protocol}_{dataset}_{backbone}'

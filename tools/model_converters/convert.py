@@ -9,7 +9,7 @@ from pathlib import Path
 import clsa_mm  # noqa: F401  # isort: skip  checks the stack before anything of it is imported
 
 from clsa_mm.checkpoints import FORMATS, convert_file
-from clsa_mm.checkpoints.read import CheckpointError, add_trust_argument, register_safe_loader
+from clsa_mm.checkpoints.read import CheckpointError, register_safe_loader
 
 
 def parse_args() -> argparse.Namespace:
@@ -26,7 +26,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--from', dest='source_format', choices=FORMATS, help='insist on this source layout')
     parser.add_argument('--force', action='store_true', help='replace an existing file')
-    add_trust_argument(parser)
+    parser.add_argument('--trust-checkpoint', action='store_true', help='run code that is in a checkpoint')
     return parser.parse_args()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import clsa_mm  # noqa: F401  # isort: skip  checks the stack before anything of it is imported
 
 from clsa_mm.checkpoints.publish import publish_checkpoint
-from clsa_mm.checkpoints.read import CheckpointError, add_trust_argument, register_safe_loader
+from clsa_mm.checkpoints.read import CheckpointError, register_safe_loader
 
 
 def parse_args() -> argparse.Namespace:
@@ -19,7 +19,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('destination', type=Path, help='name of the new file, up to the hash')
     parser.add_argument('--backbone-only', action='store_true', help='keep the backbone alone')
     parser.add_argument('--config', type=Path, help='the config, where the checkpoint holds none')
-    add_trust_argument(parser)
+    parser.add_argument('--trust-checkpoint', action='store_true', help='run code that is in a checkpoint')
     return parser.parse_args()
 
 

@@ -1,7 +1,7 @@
 """Several views of one decoded image, each with randomness of its own."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -9,6 +9,9 @@ import torch
 from mmcv.transforms import BaseTransform, Compose
 from mmengine.registry import TRANSFORMS
 from mmpretrain.registry import TRANSFORMS as MMPRETRAIN_TRANSFORMS
+
+from clsa_mm.datasets.views.nearest_name import choose
+from clsa_mm.datasets.views.settings import ROLES
 
 
 @contextmanager
@@ -49,21 +52,26 @@ class SeededMultiView(BaseTransform):
     else in ``results`` has to be replaced by the inner transforms, not changed in place.
 
     Required keys: ``img`` (uint8 array of shape (H, W, 3)), ``sample_idx`` (optional). Changed
-    key: ``img``, a list of arrays in the order of ``transforms``.
+    key: ``img``, a list of arrays in the order of ``transforms``. Added key, with ``roles``: ``view_roles``.
 
     Args:
         transforms (list[list[dict | Callable]]): One pipeline per kind of view.
         num_views (int | list[int]): Number of views of each pipeline; an int where there is only
             one pipeline.
+        roles (Sequence[str]): ``'key'``, ``'weak'`` or ``'strong'`` for each view, which :class:`PackViews` packs
+            them by. Defaults to (): not named.
 
     Examples:
         >>> # a key view, two weak views of their own crops and a strong view, in this order
-        >>> dict(type='SeededMultiView', num_views=[1, 2, 1],
+        >>> dict(type='SeededMultiView', num_views=[1, 2, 1], roles=['key', 'weak', 'weak', 'strong'],
         ...      transforms=[key_pipeline, weak_pipeline, strong_pipeline])
     """
 
     def __init__(
-        self, transforms: list[list[dict | Callable[[dict], dict]]], num_views: int | list[int]
+        self,
+        transforms: list[list[dict | Callable[[dict], dict]]],
+        num_views: int | list[int],
+        roles: Sequence[str] = (),
     ) -> None:
         num_views = [num_views] if isinstance(num_views, int) else list(num_views)
         if len(num_views) != len(transforms):
@@ -73,6 +81,11 @@ class SeededMultiView(BaseTransform):
             )
         if any(n < 0 for n in num_views) or sum(num_views) == 0:
             raise ValueError(f'num_views={num_views} must be >= 0 and not all 0.')
+        for role in roles:
+            choose(role, ROLES, 'roles')
+        if roles and len(roles) != sum(num_views):
+            raise ValueError(f'roles={list(roles)} names {len(roles)} of {sum(num_views)} views; name each.')
+        self.roles = list(roles)
         self.num_views = num_views
         self.pipelines = [Compose([_build(t) for t in pipeline]) for pipeline in transforms]
         self.views = [p for p, n in zip(self.pipelines, num_views, strict=True) for _ in range(n)]
@@ -86,6 +99,8 @@ class SeededMultiView(BaseTransform):
         Returns:
             dict: The same dict.
         """
+        if self.roles:
+            results['view_roles'] = self.roles
         seed_key = getattr(results.get('sample_idx'), 'seed_key', None)
         if seed_key is None:
             results['img'] = [self._make_view(results, v)['img'] for v in range(len(self.views))]

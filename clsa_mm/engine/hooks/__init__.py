@@ -1,17 +1,27 @@
 """Hooks: what depends on the runner or on time."""
 
+from clsa_mm.engine.hooks.finite_guard_hook import FiniteGuardHook
+from clsa_mm.engine.hooks.health_hook import HealthHook
+from clsa_mm.engine.hooks.iteration_seed_hook import IterationSeedHook
 from clsa_mm.engine.hooks.knn_hook import KNNHook
 from clsa_mm.engine.hooks.log_test_metrics_hook import LogTestMetricsHook
 from clsa_mm.engine.hooks.momentum_queue_hook import MomentumQueueHook
 from clsa_mm.engine.hooks.pretrained_backbone_hook import PretrainedBackboneHook
+from clsa_mm.engine.hooks.resume_learning_rate_hook import ResumeLearningRateHook
+from clsa_mm.engine.hooks.resume_position_hook import ResumePositionHook
 from clsa_mm.engine.hooks.sampler_seed_hook import SamplerSeedHook
 from clsa_mm.engine.hooks.training_summary_hook import TrainingSummaryHook
 
 __all__ = [
+    'FiniteGuardHook',
+    'HealthHook',
+    'IterationSeedHook',
     'KNNHook',
     'LogTestMetricsHook',
     'MomentumQueueHook',
     'PretrainedBackboneHook',
+    'ResumeLearningRateHook',
+    'ResumePositionHook',
     'SamplerSeedHook',
     'TrainingSummaryHook',
 ]

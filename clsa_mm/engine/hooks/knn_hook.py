@@ -1,15 +1,13 @@
 """Weighted kNN accuracy of the query backbone, measured during pretraining."""
 
-import copy
-
-import torch
 from mmengine.device import get_device
 from mmengine.hooks import Hook
-from mmengine.registry import DATASETS, HOOKS
+from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import nn
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import DataLoader
 
+from clsa_mm.evaluation.dataloaders import build_in_order
 from clsa_mm.evaluation.features import extract_features, labels_of, preserved_random_states
 from clsa_mm.evaluation.knn import knn_accuracy
 
@@ -24,19 +22,23 @@ class KNNHook(Hook):
     extracts a shard of the images; the result is that of one process.
 
     Args:
-        train_dataloader: Data loader config of the bank. Its pipeline is a test pipeline: one view,
-            no augmentation. ``sampler`` and ``collate_fn`` may be left out.
-        test_dataloader: Data loader config of the images to classify.
-        interval: Measure every so many epochs (iterations if not ``by_epoch``) and after the last
-            one.
-        by_epoch: What ``interval`` counts.
-        k: Number of neighbours.
-        temperature: Divides the cosine similarity in the vote's weight.
+        dataset: What the data sets of the bank and of the test images have in common: any data set of
+            mmpretrain with one class per image. Its pipeline is a test pipeline: one view, no
+            augmentation.
+        train: What the bank's data set has besides, or instead.
+        test: What the data set of the images to classify has besides, or instead.
+        batch_size: Images per batch. Defaults to 256.
+        num_workers: Worker processes of each data loader. Defaults to 2.
+        interval: Measure every so many epochs (iterations if not ``by_epoch``) and after the last one.
+            Defaults to 10.
+        by_epoch: What ``interval`` counts. Defaults to True.
+        k: Number of neighbours. Defaults to 20.
+        temperature: Divides the cosine similarity in the vote's weight. Defaults to 0.07.
         max_bank: Use only so many images of the bank, a random choice fixed by ``seed`` that does
-            not look at classes; None uses all. The bank takes 4 * images * feature dimensions bytes
-            on each rank.
-        seed: Fixes the choice of the bank.
-        before_train: Also measure the initial weights.
+            not look at classes. The bank takes 4 * images * feature dimensions bytes on each rank.
+            Defaults to None: all.
+        seed: Fixes the choice of the bank. Defaults to 0.
+        before_train: Also measure the initial weights. Defaults to False.
 
     Raises:
         ValueError: If a number is out of range; before the first iteration, if the data has no
@@ -47,8 +49,11 @@ class KNNHook(Hook):
 
     def __init__(
         self,
-        train_dataloader: dict,
-        test_dataloader: dict,
+        dataset: dict,
+        train: dict,
+        test: dict,
+        batch_size: int = 256,
+        num_workers: int = 2,
         interval: int = 10,
         by_epoch: bool = True,
         k: int = 20,
@@ -67,7 +72,10 @@ class KNNHook(Hook):
         self.max_bank = max_bank
         self.seed = seed
         self.score_before_train = before_train
-        self._configs = dict(bank=train_dataloader, test=test_dataloader)
+        self.dataloaders = {
+            split: dict(batch_size=batch_size, num_workers=num_workers, dataset={**dataset, **own})
+            for split, own in dict(train=train, test=test).items()
+        }
         self._loaders: dict[str, DataLoader] = {}
 
     def before_train(self, runner: Runner) -> None:
@@ -105,7 +113,7 @@ class KNNHook(Hook):
         """
         self._prepare()
         device = get_device()
-        bank, bank_labels = extract_features(model, self._loaders['bank'], 'the kNN bank')
+        bank, bank_labels = extract_features(model, self._loaders['train'], 'the kNN bank')
         queries, query_labels = extract_features(model, self._loaders['test'], 'the kNN test set')
         return knn_accuracy(bank.to(device), bank_labels, queries, query_labels, self.k, self.temperature)
 
@@ -119,7 +127,7 @@ class KNNHook(Hook):
         values = '  '.join(f'{name}: {value:.2f}' for name, value in scores.items())
         return (
             f'kNN  {values}  (%, k={self.k}, temperature={self.temperature}, '
-            f'bank of {images["bank"]} images, {images["test"]} tested)'
+            f'bank of {images["train"]} images, {images["test"]} tested)'
         )
 
     def _measure(self, runner: Runner, step: int) -> None:
@@ -136,27 +144,15 @@ class KNNHook(Hook):
             return
         with preserved_random_states():
             loaders = {
-                'bank': self._build(self._configs['bank'], self.max_bank),
-                'test': self._build(self._configs['test'], None),
+                'train': build_in_order(self.dataloaders['train'], self.max_bank, self.seed),
+                'test': build_in_order(self.dataloaders['test']),
             }
             for loader in loaders.values():
                 labels_of([loader.dataset[0].get('data_samples')])
-        if self.k > len(loaders['bank'].dataset):
+        if self.k > len(loaders['train'].dataset):
             raise ValueError(
                 f'KNNHook: k={self.k} neighbours, but the bank has only '
-                f'{len(loaders["bank"].dataset)} images: lower k, or raise max_bank or give more '
+                f'{len(loaders["train"].dataset)} images: lower k, or raise max_bank or give more '
                 'images.'
             )
         self._loaders = loaders
-
-    def _build(self, config: dict, limit: int | None) -> DataLoader:
-        config = copy.deepcopy(config)
-        config.setdefault('sampler', dict(type='DefaultSampler', shuffle=False))
-        config.setdefault('collate_fn', dict(type='default_collate'))
-        dataset = DATASETS.build(config['dataset'])
-        if limit is not None and limit < len(dataset):
-            generator = torch.Generator().manual_seed(self.seed)
-            chosen = torch.randperm(len(dataset), generator=generator)[:limit]
-            dataset = Subset(dataset, chosen.sort().values.tolist())
-        config['dataset'] = dataset
-        return Runner.build_dataloader(config, seed=self.seed)

@@ -10,13 +10,21 @@ class TrainingSummaryHook(Hook):
     """Logs effective batch, learning rate, precision and views per step before the first iteration.
 
     The effective batch is images per process x processes x accumulated iterations. The learning rate is
-    the optimizer's own, and the line says what scaled it, if anything did.
+    the one that the optimizer's schedule starts from, and the line says where it is from: the config,
+    ``auto_scale_lr`` or a resumed checkpoint; in a resumed run also where the schedule stands.
 
     Raises:
         ValueError: Before training, if there are too few images for a single batch.
     """
 
     priority = 'LOW'
+
+    def __init__(self) -> None:
+        self._configured: list[float] | None = None
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Note the config's rates: the runner restores the checkpoint's after this call."""
+        self._configured = _initial_rates(runner)
 
     def before_train(self, runner: Runner) -> None:
         """Log the summary on the main process."""
@@ -26,7 +34,7 @@ class TrainingSummaryHook(Hook):
                 f'fill a batch of {_batch_size(runner)}, so there is nothing to train on: '
                 'lower train_dataloader.batch_size or give more images'
             )
-        for line in (_batch_line(runner), _learning_rate_line(runner), _speed_line(runner)):
+        for line in (_batch_line(runner), _learning_rate_line(runner, self._configured), _speed_line(runner)):
             runner.logger.info(line)
 
 
@@ -47,17 +55,30 @@ def _batch_line(runner: Runner) -> str:
     )
 
 
-def _learning_rate_line(runner: Runner) -> str:
+def _initial_rates(runner: Runner) -> list[float]:
     groups = runner.optim_wrapper.optimizer.param_groups
-    rates = sorted({group.get('initial_lr', group['lr']) for group in groups})
+    return sorted({group.get('initial_lr', group['lr']) for group in groups})
+
+
+def _learning_rate_line(runner: Runner, configured: list[float] | None) -> str:
+    rates = _initial_rates(runner)
     scaling = runner.cfg.get('auto_scale_lr') or {}
-    if scaling.get('enable', False):
+    if configured not in (None, rates):
+        note = f"the resumed checkpoint's, not the {_listed(configured)} of the config"
+    elif scaling.get('enable', False):
         note = f'scaled by auto_scale_lr from the {runner.cfg.optim_wrapper.optimizer.lr:g} of the config'
     else:
         note = 'as in the config, not scaled'
         if 'base_batch_size' in scaling:
             note += f' (meant for a batch of {scaling["base_batch_size"]}; --auto-scale-lr scales it)'
-    return f'Learning rate: {", ".join(f"{rate:g}" for rate in rates)}, {note}'
+    if runner.iter:
+        now = sorted({group['lr'] for group in runner.optim_wrapper.optimizer.param_groups})
+        note += f'; resumed at iteration {runner.iter}, where the schedule gives {_listed(now)}'
+    return f'Learning rate: {_listed(rates)}, {note}'
+
+
+def _listed(rates: list[float]) -> str:
+    return ', '.join(f'{rate:g}' for rate in rates)
 
 
 def _speed_line(runner: Runner) -> str:
@@ -68,5 +89,11 @@ def _speed_line(runner: Runner) -> str:
         f'Precision: {f"AMP {precision}" if type(wrapper).__name__.startswith("Amp") else "float32"}; '
         f'channels-last {"on" if model.get("channels_last") else "off"}; '
         f'torch.compile {"on" if runner.cfg.get("compile") else "off"}'
-        + (f'; views per image: {", ".join(model.view_roles)}' if 'view_roles' in model else '')
+        + _views(runner.cfg.get('train_dataloader', {}).get('dataset', {}))
     )
+
+
+def _views(dataset: dict) -> str:
+    numbers = {role: view.get('num_views', 1) for role, view in (dataset.get('views') or {}).items()}
+    listed = ', '.join(f'{number} {role}' for role, number in numbers.items() if number)
+    return f'; views per image: {listed}' if listed else ''

@@ -1,27 +1,38 @@
-"""Temperatures and weights of the CLSA loss."""
+"""The losses of CLSA, their temperatures and weight."""
 
 from collections.abc import Sequence
 
+import torch
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor
 
-from clsa_mm.models.losses import info_nce_loss, multi_view_ddm_loss
+from clsa_mm.models.bank import Bank
 
 
 @MODELS.register_module()
 class DDMHead(BaseModule):
-    r"""The objective of CLSA, :math:`L = L_{contrastive} + \beta L_{DDM}` (paper, equation 4).
+    r"""The objective of CLSA, :math:`L = L_C + \beta L_D` (Algorithm 1 of the paper).
 
-    The contrastive term is the sum over weak views, the DDM term the sum over all pairs of a weak and a
-    strong view, as in the official code. Without strong views it is MoCo v2's head.
+    With the log-partition :math:`l` and the expected key :math:`o` of
+    :func:`~clsa_mm.models.losses.bank_attention`, the contrastive loss (equation 1) is summed over W weak
+    views :math:`w`, and the distributional divergence (equation 4) over all pairs of a weak and a strong
+    view :math:`s`, as in the official code; both are means over samples:
+
+    .. math::
+        L_C = \sum_w l(z'_w) - z'_w \cdot k_+ / \tau, \qquad
+        L_D = \sum_s \Big( W \, l(z''_s) - z''_s \cdot \sum_w o(z'_w) / \tau \Big)
+
+    Without strong views it is MoCo v2's head.
 
     Args:
         temperature: Temperature of the contrastive loss. Defaults to 0.2.
-        ddm_temperature: Temperature of both distributions in the DDM loss (``--clsa_t`` of the official
-            code). Defaults to 0.2.
+        ddm_temperature: Temperature of the strong views' distributions in the DDM loss (``--clsa_t`` of the
+            official code). Defaults to 0.2.
         beta: Weight of the DDM loss (``--alpha`` of the official code). With 0 the DDM loss is not
             computed. Defaults to 1.0.
+        teacher_temperature: Temperature of the weak views' distributions in the DDM loss. Defaults to
+            ``ddm_temperature``.
         init_cfg: Unused, for OpenMMLab's interface.
 
     Raises:
@@ -33,43 +44,46 @@ class DDMHead(BaseModule):
         temperature: float = 0.2,
         ddm_temperature: float = 0.2,
         beta: float = 1.0,
+        teacher_temperature: float | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if temperature <= 0 or ddm_temperature <= 0:
+        if teacher_temperature is None:
+            teacher_temperature = ddm_temperature
+        if min(temperature, ddm_temperature, teacher_temperature) <= 0:
             raise ValueError(
-                f'temperatures must be positive, got temperature={temperature} and '
-                f'ddm_temperature={ddm_temperature}'
+                f'temperatures must be positive, got temperature={temperature}, ddm_temperature='
+                f'{ddm_temperature} and teacher_temperature={teacher_temperature}'
             )
         if beta < 0:
             raise ValueError(f'beta must not be negative, got {beta}; 0 switches the DDM loss off')
         self.temperature = temperature
         self.ddm_temperature = ddm_temperature
+        self.teacher_temperature = teacher_temperature
         self.beta = beta
 
-    def loss(
-        self,
-        weak_similarities: Sequence[Tensor],
-        strong_similarities: Sequence[Tensor],
-        labels: Tensor,
-    ) -> dict[str, Tensor]:
+    def loss(self, weak: Sequence[Tensor], strong: Sequence[Tensor], bank: Bank) -> dict[str, Tensor]:
         """Weighted loss terms of one batch.
 
         Args:
-            weak_similarities: W tensors (N, M): cosine similarities of weak queries and bank.
-            strong_similarities: S tensors (N, M), the same for strong queries; may be empty.
-            labels: Index of each sample's positive in the bank, shape (N,).
+            weak: Unit-length queries of W weak views, each (N, C).
+            strong: The same of S strong views; may be empty.
+            bank: What the queries are compared with.
 
         Returns:
             ``loss_contrastive`` and, with strong views and ``beta > 0``, ``loss_ddm`` (times beta).
         """
-        losses = dict(
-            loss_contrastive=sum(
-                info_nce_loss(similarity, labels, self.temperature) for similarity in weak_similarities
-            )
-        )
-        if strong_similarities and self.beta > 0:
-            losses['loss_ddm'] = self.beta * multi_view_ddm_loss(
-                strong_similarities, weak_similarities, self.ddm_temperature, self.ddm_temperature
-            )
-        return losses
+        queries = torch.stack(tuple(weak))
+        expected_keys, log_partitions = bank.attention(queries, self.temperature)
+        losses = log_partitions - bank.positive_similarity(queries) / self.temperature
+        terms = dict(loss_contrastive=losses.mean(dim=1).sum())
+        if strong and self.beta > 0:
+            if self.teacher_temperature != self.temperature:
+                expected_keys, _ = bank.attention(queries.detach(), self.teacher_temperature)
+            teacher = expected_keys.sum(dim=0)
+            queries = torch.stack(tuple(strong))
+            _, log_partitions = bank.attention(queries, self.ddm_temperature)
+            agreements = (queries * teacher).sum(dim=-1) / self.ddm_temperature
+            losses = len(weak) * log_partitions - agreements
+            terms['loss_ddm'] = self.beta * losses.mean(dim=1).sum()
+        return terms

@@ -1,4 +1,4 @@
-"""Distributional divergence minimisation (DDM), equation 3 of the paper."""
+"""Distributional divergence minimisation (DDM) on logits, equation 4 of the paper."""
 
 from collections.abc import Sequence
 
@@ -43,7 +43,7 @@ def ddm_loss(
         >>> round(ddm_loss(torch.tensor([[0.0, 0.0]]), torch.tensor([[3.0, -1.0]])).item(), 6)
         0.693147
 
-    Source: equation 3 of arXiv 2104.07713; ``training/train.py`` of the official code, which takes the
+    Source: equation 4 of arXiv 2104.07713; ``training/train.py`` of the official code, which takes the
     logarithm of a softmax and so is not finite where the softmax underflows.
     """
     return multi_view_ddm_loss([student_logits], [teacher_logits], student_temperature, teacher_temperature)

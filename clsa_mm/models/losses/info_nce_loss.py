@@ -1,4 +1,4 @@
-"""The contrastive loss over the bank, equation 1 of the paper."""
+"""The contrastive loss on logits over the bank, equation 1 of the paper."""
 
 import torch.nn.functional as F
 from torch import Tensor

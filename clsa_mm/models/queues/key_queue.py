@@ -7,8 +7,6 @@ import torch.nn.functional as F
 from mmengine.dist import broadcast
 from torch import Tensor, nn
 
-from clsa_mm.models.losses.precision import at_least_float32, full_precision
-
 
 class KeyQueue(nn.Module):
     """Ring buffer of the last ``length`` keys, in float32 and in a checkpoint.
@@ -60,18 +58,6 @@ class KeyQueue(nn.Module):
         """Share of the queue that holds keys of images instead of its random start, in [0, 1]."""
         return min(1.0, self.total / len(self))
 
-    def bank(self, batch_keys: Tensor) -> Tensor:
-        """The bank of the paper's section 3.2: the keys of the batch, then the queue.
-
-        Args:
-            batch_keys: Keys of the whole global batch, shape (N_global, C).
-
-        Returns:
-            A copy of shape (M, C) with M = N_global + K, so a later enqueue leaves it as it is.
-        """
-        self._check(batch_keys)
-        return torch.cat([batch_keys.to(self.keys.dtype), self.keys])
-
     @torch.no_grad()
     def enqueue(self, keys: Tensor) -> None:
         """Replace the oldest keys.
@@ -79,19 +65,16 @@ class KeyQueue(nn.Module):
         Args:
             keys: Shape (N, C) with any N, the same on every rank.
         """
-        self._check(keys)
-        first = max(0, len(keys) - len(self))
-        slots = self.num_enqueued + torch.arange(first, len(keys), device=self.keys.device)
-        self.keys.index_copy_(0, slots % len(self), keys[first:].to(self.keys))
-        self._total = self.total + len(keys)
-        self.num_enqueued += len(keys)
-
-    def _check(self, keys: Tensor) -> None:
         if keys.dim() != 2 or keys.shape[1] != self.keys.shape[1]:
             raise ValueError(
                 f'keys must be (N, {self.keys.shape[1]}) for this queue, got {tuple(keys.shape)}; make '
                 "feat_dim equal to the neck's out_channels"
             )
+        first = max(0, len(keys) - len(self))
+        slots = self.num_enqueued + torch.arange(first, len(keys), device=self.keys.device)
+        self.keys.index_copy_(0, slots % len(self), keys[first:].to(self.keys))
+        self._total = self.total + len(keys)
+        self.num_enqueued += len(keys)
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
         keys = state_dict.get(f'{prefix}keys')
@@ -111,9 +94,3 @@ def _random_keys(length: int, feat_dim: int) -> Tensor:
     broadcast(seed)
     generator = torch.Generator().manual_seed(seed.item())
     return F.normalize(torch.randn(length, feat_dim, generator=generator), dim=1)
-
-
-def bank_similarities(queries: Tensor, bank: Tensor) -> Tensor:
-    """Cosine similarities of unit-length queries (N, C) and bank (M, C): (N, M), at least float32."""
-    with full_precision(queries):
-        return at_least_float32(queries) @ bank.T

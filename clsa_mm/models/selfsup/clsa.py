@@ -3,7 +3,7 @@
 import copy
 import math
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,8 +12,9 @@ from mmengine.registry import MODELS
 from mmpretrain.models.selfsup.base import BaseSelfSupervisor
 from torch import Tensor, nn
 
+from clsa_mm.models.bank import Bank
 from clsa_mm.models.losses.precision import at_least_float32
-from clsa_mm.models.queues.key_queue import KeyQueue, bank_similarities
+from clsa_mm.models.queues.key_queue import KeyQueue
 from clsa_mm.models.selfsup.shuffle_bn import BatchShuffle, has_split_norm
 
 VIEW_ROLES = ('key', 'weak', 'strong')
@@ -30,8 +31,6 @@ class CLSA(BaseSelfSupervisor):
         backbone: Config of the backbone, which returns one feature map.
         neck: Config of the projection, ``MoCoV2Neck``: global average pooling, fc, ReLU, fc.
         head: Config of the head. Defaults to ``dict(type='DDMHead')``.
-        view_roles: The role of each view in the order of the inputs: exactly one ``'key'``, at least one
-            ``'weak'``, any number of ``'strong'``. Defaults to ``('key', 'weak', 'strong')``.
         queue_len: Keys in the queue, K. Defaults to 65536.
         feat_dim: Dimension of a key, C. Defaults to 128.
         momentum: Share of its old self that the key encoder keeps, ``key = momentum * key +
@@ -41,12 +40,12 @@ class CLSA(BaseSelfSupervisor):
             official code). ``'own'``: each query's own key and the queue, as in MoCo.
         channels_last: Keep images and convolutions in the channels-last memory format, which is faster
             with mixed precision on GPUs. Defaults to False.
-        data_preprocessor: Defaults to mmpretrain's ``SelfSupDataPreprocessor``.
+        data_preprocessor: Defaults to ``ViewsDataPreprocessor``.
         pretrained: Path of weights to start from.
         init_cfg: OpenMMLab's initialisation config.
 
     Raises:
-        ValueError: If ``view_roles`` or ``bank`` are not as above.
+        ValueError: If ``momentum`` or ``bank`` are not as above.
     """
 
     def __init__(
@@ -54,7 +53,6 @@ class CLSA(BaseSelfSupervisor):
         backbone: dict,
         neck: dict,
         head: dict | None = None,
-        view_roles: Sequence[str] = VIEW_ROLES,
         queue_len: int = 65536,
         feat_dim: int = 128,
         momentum: float = 0.999,
@@ -64,6 +62,8 @@ class CLSA(BaseSelfSupervisor):
         pretrained: str | None = None,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
+        if not isinstance(data_preprocessor, nn.Module):
+            data_preprocessor = {'type': 'ViewsDataPreprocessor', **(data_preprocessor or {})}
         super().__init__(
             backbone=backbone,
             neck=neck,
@@ -72,8 +72,10 @@ class CLSA(BaseSelfSupervisor):
             data_preprocessor=data_preprocessor,
             init_cfg=init_cfg,
         )
-        _check_arguments(view_roles, momentum, bank)
-        self.view_roles = tuple(view_roles)
+        if not 0 <= momentum <= 1:
+            raise ValueError(f'momentum must be in [0, 1] (0.999 keeps 99.9 %), got {momentum}')
+        if bank not in ('batch', 'own'):
+            raise ValueError(f"bank must be 'batch' (CLSA) or 'own' (MoCo), got {bank!r}")
         self.momentum = momentum
         self.bank = bank
         self.queue = KeyQueue(queue_len, feat_dim)
@@ -83,46 +85,50 @@ class CLSA(BaseSelfSupervisor):
         self._splits = has_split_norm(self.key_encoder)
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.to(memory_format=self.memory_format)
-        self.statistics: dict[str, Tensor | float] = {}
         self._pending_keys: Tensor | None = None
 
     def loss(
-        self, inputs: list[Tensor], data_samples: list | None = None, **kwargs: Any
+        self, inputs: Mapping[str, list[Tensor]], data_samples: list | None = None, **kwargs: Any
     ) -> dict[str, Tensor]:
-        """Losses of one batch (Algorithm 1 of the paper up to the update).
+        r"""Losses of one batch (Algorithm 1 of the paper up to the update).
 
         Args:
-            inputs: One tensor (N, 3, H, W) for each of ``view_roles``, normalised. N must be the same on
-                every rank, H and W may differ between views.
+            inputs: The views by role, normalised images (N, 3, H, W): one ``'key'``, at least one ``'weak'``,
+                any number of ``'strong'``. N must be the same on every rank, H and W may differ.
             data_samples: Unused.
             **kwargs: Unused.
 
         Returns:
-            ``loss_contrastive`` and, with strong views, ``loss_ddm``; scalars of at least float32.
+            The head's losses, scalars of at least float32, and what tells a healthy run from a collapsed one:
+            ``positive_similarity`` and ``negative_similarity`` (means of cosines of the first weak view),
+            ``feature_std`` (0 when collapsed, :math:`1 / \sqrt{C}` when spread evenly) and ``chance_level``
+            (:math:`\ln M` for each weak view: the contrastive loss of a model that knows nothing).
 
         Raises:
-            ValueError: If the number of inputs is not that of ``view_roles``.
+            ValueError: If the inputs are not views by role.
             RuntimeError: In training, if the keys of the iteration before were never enqueued.
         """
+        _check_views(inputs)
         self._require_momentum_queue_hook()
-        views = self._views_by_role(inputs)
-
-        weak_queries = [self.encode_query(view) for view in views['weak']]
-        strong_queries = [self.encode_query(view) for view in views['strong']]
-        keys, own = self.encode_keys(views['key'][0])
-
-        bank = self.queue.bank(keys) if self.bank == 'batch' else self.queue.keys
-        weak = [self._similarities(query, bank, keys[own]) for query in weak_queries]
-        strong = [self._similarities(query, bank, keys[own]) for query in strong_queries]
-        if self.bank == 'batch':
-            labels = torch.arange(own.start, own.stop, device=keys.device)
-        else:
-            labels = torch.zeros(len(keys[own]), dtype=torch.int64, device=keys.device)
-
+        weak = [self.encode_query(view) for view in inputs['weak']]
+        strong = [self.encode_query(view) for view in inputs.get('strong', ())]
+        keys, own = self.encode_keys(inputs['key'][0])
+        bank = self.make_bank(keys, own)
+        losses = self.head.loss(weak, strong, bank)
         if self.training:
             self._pending_keys = keys
-        self.statistics = _statistics(weak_queries[0], weak[0], labels)
-        return self.head.loss(weak, strong, labels)
+        return {**losses, **_statistics(weak, bank)}
+
+    def make_bank(self, keys: Tensor, own: slice) -> Bank:
+        """What the queries of this rank are compared with.
+
+        Args:
+            keys: Keys of the whole global batch, shape (N_global, C).
+            own: This rank's among them.
+        """
+        if self.bank == 'batch':
+            return Bank(keys[own], [keys, self.queue.keys])
+        return Bank(keys[own], [self.queue.keys], own=keys[own][:, None])
 
     def encode_query(self, images: Tensor) -> Tensor:
         """Images (N, 3, H, W) -> unit-length queries (N, C), at least float32, with gradient."""
@@ -173,31 +179,12 @@ class CLSA(BaseSelfSupervisor):
         self.key_encoder.backbone.load_state_dict(self.backbone.state_dict())
         self.key_encoder.neck.load_state_dict(self.neck.state_dict())
 
-    def _similarities(self, queries: Tensor, bank: Tensor, own_keys: Tensor) -> Tensor:
-        similarities = bank_similarities(queries, bank)
-        if self.bank == 'own':
-            positives = (queries * own_keys).sum(dim=1, keepdim=True)
-            similarities = torch.cat([positives, similarities], dim=1)
-        return similarities
-
-    def _views_by_role(self, inputs: list[Tensor]) -> dict[str, list[Tensor]]:
-        if not isinstance(inputs, (list, tuple)) or len(inputs) != len(self.view_roles):
-            found = len(inputs) if isinstance(inputs, (list, tuple)) else type(inputs).__name__
-            raise ValueError(
-                f'the model has {len(self.view_roles)} view_roles {self.view_roles} and got {found} '
-                'views: make num_views of SeededMultiView add up to that number'
-            )
-        views = {role: [] for role in VIEW_ROLES}
-        for role, view in zip(self.view_roles, inputs, strict=True):
-            views[role].append(view)
-        return views
-
     def _require_momentum_queue_hook(self) -> None:
         if self.training and self._pending_keys is not None:
             raise RuntimeError(
                 'the keys of the last iteration were not enqueued, so neither queue nor key encoder '
-                "would ever move: add dict(type='MomentumQueueHook') to custom_hooks (or call "
-                'momentum_update() and enqueue() after each step of your own loop)'
+                "would ever move: add momentum_queue=dict(type='MomentumQueueHook') to default_hooks (or "
+                'call momentum_update() and enqueue() after each step of your own loop)'
             )
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
@@ -209,16 +196,19 @@ class CLSA(BaseSelfSupervisor):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
-def _check_arguments(view_roles: Sequence[str], momentum: float, bank: str) -> None:
-    roles = list(view_roles)
-    if set(roles) - set(VIEW_ROLES) or roles.count('key') != 1 or 'weak' not in roles:
+def _check_views(inputs: Mapping[str, list[Tensor]]) -> None:
+    remedy = 'set them in train_dataloader.dataset.views, with PackViews and ViewsDataPreprocessor behind it'
+    if not isinstance(inputs, Mapping):
         raise ValueError(
-            f"view_roles must hold 'key' once, 'weak' at least once and otherwise 'strong', got {roles}"
+            'CLSA takes views by role, dict(key=[...], weak=[...], strong=[...]), got '
+            f'{type(inputs).__name__}: {remedy}'
         )
-    if not 0 <= momentum <= 1:
-        raise ValueError(f'momentum must be in [0, 1] (0.999 keeps 99.9 %), got {momentum}')
-    if bank not in ('batch', 'own'):
-        raise ValueError(f"bank must be 'batch' (CLSA) or 'own' (MoCo), got {bank!r}")
+    numbers = {role: len(views) for role, views in inputs.items()}
+    if numbers.get('key') != 1 or not numbers.get('weak') or set(numbers) - set(VIEW_ROLES):
+        raise ValueError(
+            "CLSA takes one 'key' view, at least one 'weak' and any number of 'strong', got "
+            f'{numbers}: {remedy}'
+        )
 
 
 @torch.compiler.disable
@@ -227,13 +217,11 @@ def _shuffle(batch_size: int, queue: KeyQueue, splits: bool) -> BatchShuffle:
 
 
 @torch.no_grad()
-def _statistics(queries: Tensor, similarities: Tensor, labels: Tensor) -> dict[str, Tensor | float]:
-    """What tells a healthy run from a collapsed one, as scalars."""
-    positive = similarities.gather(1, labels[:, None]).sum()
-    negatives = similarities.sum() - positive
+def _statistics(weak: list[Tensor], bank: Bank) -> dict[str, Tensor]:
+    queries = weak[0]
     return dict(
-        chance_level=math.log(similarities.shape[1]),
-        positive_similarity=positive / len(labels),
-        negative_similarity=negatives / (similarities.numel() - len(labels)),
+        positive_similarity=bank.positive_similarity(queries).mean(),
+        negative_similarity=bank.negative_similarity(queries).mean(),
         feature_std=queries.std(dim=0, correction=0).mean(),
+        chance_level=queries.new_full((), len(weak) * math.log(len(bank))),
     )

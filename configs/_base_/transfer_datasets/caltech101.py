@@ -8,7 +8,7 @@ _base_ = '../transfer.py'
 
 metric = 'mean_per_class/recall'
 
-model = dict(head=dict(num_classes=102), data_preprocessor=dict(num_classes=102))
+model = dict(head=dict(num_classes=102))
 train_dataloader = dict(dataset=dict(dataset='Caltech101', data_root='data/caltech-101', split='train'))
-val_dataloader = dict(dataset=dict(dataset='Caltech101', data_root='data/caltech-101', split='test'))
+val_dataloader = dict(dataset=dict(dataset='Caltech101', split='test'))
 test_dataloader = val_dataloader

@@ -5,7 +5,7 @@ Top-1 accuracy, as in SimCLR and BYOL.
 
 _base_ = '../transfer.py'
 
-model = dict(head=dict(num_classes=196), data_preprocessor=dict(num_classes=196))
+model = dict(head=dict(num_classes=196))
 train_dataloader = dict(dataset=dict(dataset='StanfordCars', data_root='data/stanford_cars', split='train'))
-val_dataloader = dict(dataset=dict(dataset='StanfordCars', data_root='data/stanford_cars', split='test'))
+val_dataloader = dict(dataset=dict(dataset='StanfordCars', split='test'))
 test_dataloader = val_dataloader

@@ -5,7 +5,7 @@ Top-1 accuracy, as in SimCLR and BYOL. Pretraining on CIFAR itself has a linear 
 
 _base_ = '../transfer.py'
 
-model = dict(head=dict(num_classes=10), data_preprocessor=dict(num_classes=10, to_rgb=False))  # they are RGB
+model = dict(head=dict(num_classes=10), data_preprocessor=dict(to_rgb=False))  # they are RGB
 train_dataloader = dict(
     dataset=dict(
         dataset='CIFAR10',
@@ -22,7 +22,6 @@ train_dataloader = dict(
 val_dataloader = dict(
     dataset=dict(
         dataset='CIFAR10',
-        data_root='data/cifar10',
         split='test',
         download=False,
         pipeline=[

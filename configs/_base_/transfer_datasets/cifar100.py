@@ -5,7 +5,7 @@ Top-1 accuracy, as in SimCLR and BYOL.
 
 _base_ = './cifar10.py'
 
-model = dict(head=dict(num_classes=100), data_preprocessor=dict(num_classes=100))
+model = dict(head=dict(num_classes=100))
 train_dataloader = dict(dataset=dict(dataset='CIFAR100', data_root='data/cifar100'))
-val_dataloader = dict(dataset=dict(dataset='CIFAR100', data_root='data/cifar100'))
+val_dataloader = dict(dataset=dict(dataset='CIFAR100'))
 test_dataloader = val_dataloader

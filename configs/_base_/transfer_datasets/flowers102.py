@@ -7,7 +7,7 @@ _base_ = '../transfer.py'
 
 metric = 'mean_per_class/recall'
 
-model = dict(head=dict(num_classes=102), data_preprocessor=dict(num_classes=102))
+model = dict(head=dict(num_classes=102))
 train_dataloader = dict(dataset=dict(dataset='Flowers102', data_root='data/flowers-102', split='trainval'))
-val_dataloader = dict(dataset=dict(dataset='Flowers102', data_root='data/flowers-102', split='test'))
+val_dataloader = dict(dataset=dict(dataset='Flowers102', split='test'))
 test_dataloader = val_dataloader

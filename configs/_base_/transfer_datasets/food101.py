@@ -5,7 +5,7 @@ Top-1 accuracy, as in SimCLR and BYOL.
 
 _base_ = '../transfer.py'
 
-model = dict(head=dict(num_classes=101), data_preprocessor=dict(num_classes=101))
+model = dict(head=dict(num_classes=101))
 train_dataloader = dict(dataset=dict(dataset='Food101', data_root='data/food-101', split='train'))
-val_dataloader = dict(dataset=dict(dataset='Food101', data_root='data/food-101', split='test'))
+val_dataloader = dict(dataset=dict(dataset='Food101', split='test'))
 test_dataloader = val_dataloader

@@ -7,9 +7,9 @@ _base_ = '../transfer.py'
 
 metric = 'mean_per_class/recall'
 
-model = dict(head=dict(num_classes=37), data_preprocessor=dict(num_classes=37))
+model = dict(head=dict(num_classes=37))
 train_dataloader = dict(
     dataset=dict(dataset='OxfordIIITPet', data_root='data/oxford-iiit-pet', split='trainval')
 )
-val_dataloader = dict(dataset=dict(dataset='OxfordIIITPet', data_root='data/oxford-iiit-pet', split='test'))
+val_dataloader = dict(dataset=dict(dataset='OxfordIIITPet', split='test'))
 test_dataloader = val_dataloader

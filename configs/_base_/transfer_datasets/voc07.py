@@ -19,7 +19,6 @@ train_dataloader = dict(dataset=dict(dataset='VOC', data_root='data/VOCdevkit/VO
 val_dataloader = dict(
     dataset=dict(
         dataset='VOC',
-        data_root='data/VOCdevkit/VOC2007',
         split='test',
         pipeline=[
             dict(type='LoadImage'),

@@ -10,11 +10,7 @@ batch norm's statistics included, and the test takes the centre crop.
         --backbone work_dirs/clsa_r50_8xb32_200e/epoch_200.pth
 """
 
-_base_ = ['../../_base_/default_runtime.py', '../../_base_/linear.py']
-
-data_root = 'data/VOCdevkit/VOC2007'
-batch_size = 256
-max_epochs = 100
+_base_ = '../../_base_/linear.py'
 
 model = dict(
     head=dict(
@@ -22,48 +18,59 @@ model = dict(
         type='MultiLabelLinearClsHead',
         num_classes=20,
         in_channels=2048,
-        # The head averages over images; the official loss, which the learning rate belongs to, is their sum.
-        loss=dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=float(batch_size)),
+        # The head averages over images; the official loss, which the learning rate belongs to, is the sum of
+        # 256: loss_weight is train_dataloader.batch_size.
+        loss=dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=256.0),
     ),
     data_preprocessor=dict(num_classes=20),
 )
 
-pack = dict(type='PackInputs', meta_keys=('img_path', 'gt_label_difficult'))
-train_pipeline = [
-    dict(type='LoadImage'),
-    dict(type='Resize', scale=(300, 300), backend='pillow'),  # the whole image, distorted to a square
-    dict(type='NumpyToPIL', to_rgb=True),
-    dict(
-        type='RandomChoice',
-        transforms=[
-            [dict(type='torchvision/ColorJitter', brightness=(0.8, 1.2))],
-            [dict(type='torchvision/RandomGrayscale', p=0.25)],
+train_dataloader = dict(
+    batch_size=256,
+    dataset=dict(
+        _delete_=True,
+        type='published_dataset',
+        dataset='VOC',
+        data_root='data/VOCdevkit/VOC2007',
+        split='trainval',
+        pipeline=[
+            dict(type='LoadImage'),
+            dict(type='Resize', scale=(300, 300), backend='pillow'),  # the whole image, distorted to a square
+            dict(type='NumpyToPIL', to_rgb=True),
+            dict(
+                type='RandomChoice',
+                transforms=[
+                    [dict(type='torchvision/ColorJitter', brightness=(0.8, 1.2))],
+                    [dict(type='torchvision/RandomGrayscale', p=0.25)],
+                ],
+            ),
+            dict(type='torchvision/RandomHorizontalFlip', p=0.25),
+            dict(type='torchvision/RandomRotation', degrees=25),
+            dict(type='PILToNumpy', to_bgr=True),
+            dict(type='PackInputs'),
         ],
     ),
-    dict(type='torchvision/RandomHorizontalFlip', p=0.25),
-    dict(type='torchvision/RandomRotation', degrees=25),
-    dict(type='PILToNumpy', to_bgr=True),
-    pack,
-]
-test_pipeline = [
-    dict(type='LoadImage'),
-    dict(type='ResizeEdge', scale=330, edge='short', backend='pillow'),
-    dict(type='CenterCrop', crop_size=300),
-    pack,
-]
-voc07 = dict(type='published_dataset', dataset='VOC', data_root=data_root)
-train_dataloader = dict(
-    batch_size=batch_size,
-    dataset=dict(_delete_=True, **voc07, split='trainval', pipeline=train_pipeline),
 )
 val_dataloader = dict(
-    batch_size=batch_size,
-    dataset=dict(_delete_=True, **voc07, split='test', pipeline=test_pipeline),
+    batch_size=256,
+    dataset=dict(
+        _delete_=True,
+        type='published_dataset',
+        dataset='VOC',
+        data_root=None,  # the training set's
+        split='test',
+        pipeline=[
+            dict(type='LoadImage'),
+            dict(type='ResizeEdge', scale=330, edge='short', backend='pillow'),
+            dict(type='CenterCrop', crop_size=300),
+            dict(type='PackInputs', meta_keys=('img_path', 'gt_label_difficult')),
+        ],
+    ),
 )
 test_dataloader = val_dataloader
 val_evaluator = dict(_delete_=True, type='VOC07Metric', classwise=False)
 test_evaluator = dict(_delete_=True, type='VOC07Metric')
 
 optim_wrapper = dict(optimizer=dict(lr=0.05))
-param_scheduler = []
-train_cfg = dict(max_epochs=max_epochs, val_interval=10)
+param_scheduler = []  # a constant learning rate
+train_cfg = dict(val_interval=10)

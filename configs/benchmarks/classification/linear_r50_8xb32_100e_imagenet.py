@@ -6,4 +6,4 @@ Without ``--backbone`` the backbone is random-initialised: the floor.
         --backbone work_dirs/clsa_r50_8xb32_200e/epoch_200.pth
 """
 
-_base_ = ['../../_base_/default_runtime.py', '../../_base_/linear.py']
+_base_ = '../../_base_/linear.py'

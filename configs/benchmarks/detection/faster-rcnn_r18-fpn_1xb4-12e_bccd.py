@@ -10,9 +10,6 @@ Annotations/ and ImageSets/.
 
 _base_ = 'faster-rcnn_r50-fpn_1xb8-12e_own_voc.py'
 
-data_root = 'data/bccd'
-metainfo = dict(classes=('RBC', 'WBC', 'Platelets'))
-
 model = dict(
     backbone=dict(depth=18),
     neck=dict(in_channels=[64, 128, 256, 512], out_channels=64),
@@ -24,25 +21,35 @@ model = dict(
     train_cfg=dict(rcnn=dict(sampler=dict(num=128))),
 )
 
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='Resize', scale=(416, 312), keep_ratio=True),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackDetInputs'),
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(416, 312), keep_ratio=True),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(
-        type='PackDetInputs',
-        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),
+train_dataloader = dict(
+    batch_size=4,
+    num_workers=1,
+    dataset=dict(
+        data_root='data/bccd',
+        metainfo=dict(classes=('RBC', 'WBC', 'Platelets')),
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='LoadAnnotations', with_bbox=True),
+            dict(type='Resize', scale=(416, 312), keep_ratio=True),
+            dict(type='RandomFlip', prob=0.5),
+            dict(type='PackDetInputs'),
+        ],
     ),
-]
-bccd = dict(data_root=data_root, metainfo=metainfo)
-train_dataloader = dict(batch_size=4, num_workers=1, dataset=dict(**bccd, pipeline=train_pipeline))
-val_dataloader = dict(num_workers=1, dataset=dict(**bccd, pipeline=test_pipeline))
+)
+val_dataloader = dict(
+    num_workers=1,
+    dataset=dict(
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='Resize', scale=(416, 312), keep_ratio=True),
+            dict(type='LoadAnnotations', with_bbox=True),
+            dict(
+                type='PackDetInputs',
+                meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),
+            ),
+        ],
+    ),
+)
 test_dataloader = val_dataloader
 val_evaluator = [
     dict(type='VOCMetric', iou_thrs=[0.5, 0.75], eval_mode='area', prefix='voc_area'),
@@ -53,6 +60,6 @@ test_evaluator = val_evaluator
 train_cfg = dict(val_interval=3)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=100),
-    dict(type='MultiStepLR', begin=0, end=12, by_epoch=True, milestones=[8, 11], gamma=0.1),
+    dict(type='MultiStepLR', milestones=[8, 11], gamma=0.1),
 ]
 auto_scale_lr = dict(base_batch_size=4)

@@ -1,6 +1,7 @@
-"""Fine-tune on boxes of your own in COCO format: copy this file and change the first two settings.
+"""Fine-tune on boxes of your own in COCO format: inherit from this file, or copy it.
 
-data_root holds annotations/{train,val}.json and the folders of images train/ and val/.
+What to change: data_root, which holds annotations/{train,val}.json and the folders of images train/ and
+val/; classes and num_classes. ``None`` stands for what the training set has (tools/).
 
     python tools/train.py configs/benchmarks/detection/faster-rcnn_r50-fpn_1xb8-12e_own_coco.py \
         --backbone CHECKPOINT
@@ -8,15 +9,18 @@ data_root holds annotations/{train,val}.json and the folders of images train/ an
 
 _base_ = '../../_base_/detection_own.py'
 
-data_root = 'data/own'
-metainfo = dict(classes=('first', 'second', 'third'))
-
-model = dict(roi_head=dict(bbox_head=dict(num_classes=len(metainfo['classes']))))
-data = dict(data_root=data_root, metainfo=metainfo)
+model = dict(roi_head=dict(bbox_head=dict(num_classes=3)))
 train_dataloader = dict(
-    dataset=dict(**data, ann_file='annotations/train.json', data_prefix=dict(img='train/'))
+    dataset=dict(
+        data_root='data/own',
+        metainfo=dict(classes=('first', 'second', 'third')),
+        ann_file='annotations/train.json',
+        data_prefix=dict(img='train/'),
+    )
 )
-val_dataloader = dict(dataset=dict(**data, ann_file='annotations/val.json', data_prefix=dict(img='val/')))
+val_dataloader = dict(
+    dataset=dict(data_root=None, metainfo=None, ann_file='annotations/val.json', data_prefix=dict(img='val/'))
+)
 test_dataloader = val_dataloader
-val_evaluator = dict(ann_file=f'{data_root}/annotations/val.json')
+val_evaluator = dict(ann_file=None)  # that of val_dataloader.dataset
 test_evaluator = val_evaluator

@@ -6,4 +6,7 @@ tools/dist_train_det.sh configs/benchmarks/detection/mask-rcnn_r50-fpn_8xb2-2x_c
 _base_ = 'mask-rcnn_r50-fpn_8xb2-1x_coco.py'
 
 train_cfg = dict(max_epochs=24)
-param_scheduler = _base_.schedule_2x
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=1000),
+    dict(type='MultiStepLR', milestones=[16, 22], gamma=0.1),
+]

@@ -12,3 +12,5 @@ train_dataloader = dict(
     collate_fn=dict(_delete_=True, type='default_collate'),  # inherited, it would be called with a scope
     dataset=dict(type='ImageFolder', data_root='data/imagenet/train', ann_file='', data_prefix=''),
 )
+param_scheduler = [dict(type='CosineAnnealingLR')]  # to the end of train_cfg
+auto_scale_lr = dict(base_batch_size=256, enable=False)

@@ -12,3 +12,8 @@ train_dataloader = dict(
     collate_fn=dict(_delete_=True, type='default_collate'),  # inherited, it would be called with a scope
     dataset=dict(type='ImageFolder', data_root='data/imagenet/train', ann_file='', data_prefix=''),
 )
+param_scheduler = [  # mmselfsup's, to the end of train_cfg
+    dict(type='LinearLR', start_factor=1e-4, begin=0, end=10, convert_to_iter_based=True),
+    dict(type='CosineAnnealingLR', begin=10),
+]
+auto_scale_lr = dict(base_batch_size=256, enable=False)

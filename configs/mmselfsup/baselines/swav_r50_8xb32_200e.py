@@ -12,3 +12,7 @@ train_dataloader = dict(
     collate_fn=dict(_delete_=True, type='default_collate'),  # inherited, it would be called with a scope
     dataset=dict(type='ImageFolder', data_root='data/imagenet/train', ann_file='', data_prefix=''),
 )
+param_scheduler = [  # to the end of train_cfg
+    dict(type='CosineAnnealingLR', eta_min=6e-4, convert_to_iter_based=True),
+]
+auto_scale_lr = dict(base_batch_size=256, enable=False)

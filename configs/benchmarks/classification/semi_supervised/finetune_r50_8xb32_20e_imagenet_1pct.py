@@ -10,7 +10,7 @@ published list (arXiv 2002.05709); docs/transfer.md says where it has to lie.
         --backbone work_dirs/clsa_r50_8xb32_200e/epoch_200.pth
 """
 
-_base_ = ['../../../_base_/default_runtime.py', '../../../_base_/linear.py']
+_base_ = '../../../_base_/linear.py'
 
 model = dict(backbone=dict(frozen_stages=-1, norm_cfg=dict(type='SyncBN', requires_grad=True)))
 
@@ -20,7 +20,7 @@ train_dataloader = dict(
         type='ImageNetSubset',
         data_root='data/imagenet',
         subset='meta/1percent.txt',
-        pipeline=_base_.train_pipeline,
+        pipeline=_base_.train_dataloader.dataset.pipeline,
     )
 )
 
@@ -28,5 +28,5 @@ optim_wrapper = dict(
     optimizer=dict(lr=0.02),
     paramwise_cfg=dict(custom_keys=dict(head=dict(lr_mult=250))),  # the classifier's 5
 )
-param_scheduler = [dict(type='MultiStepLR', milestones=[12, 16], gamma=0.2, by_epoch=True)]
+param_scheduler = dict(_delete_=True, type='MultiStepLR', milestones=[12, 16], gamma=0.2)
 train_cfg = dict(max_epochs=20)

@@ -9,9 +9,9 @@ divided by 10 after 70 % and 90 % of the training. Momentum and weight decay are
 
 _base_ = ['../../../_base_/transfer_datasets/inat18.py', '../../../_base_/transfer_finetune.py']
 
-max_iters = 170900
-
 train_dataloader = dict(sampler=dict(type='InfiniteSampler', shuffle=True))
 optim_wrapper = dict(optimizer=dict(lr=0.025, nesterov=False))
-param_scheduler = [dict(type='MultiStepLR', milestones=[119630, 153810], gamma=0.1, by_epoch=False)]
-train_cfg = dict(max_iters=max_iters, val_interval=17090)
+param_scheduler = dict(
+    _delete_=True, type='MultiStepLR', milestones=[119630, 153810], gamma=0.1, by_epoch=False
+)
+train_cfg = dict(max_iters=170900, val_interval=17090)

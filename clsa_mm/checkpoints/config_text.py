@@ -1,0 +1,137 @@
+"""The backbone of a config that came with a checkpoint, built without running or importing what it names."""
+
+import ast
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mmengine.registry import MODELS, DefaultScope, Registry
+from torch import nn
+
+from clsa_mm.checkpoints.read import CheckpointError
+
+# Modules of layers that are built from numbers alone: others can be told by a config to fetch weights.
+_KNOWN_LAYERS = re.compile(
+    r'(torch\.nn|mmcv\.cnn|clsa_mm)\.'
+    r'|mmpretrain\.models\.(backbones\.(?!timm)|utils\.(attention|clip_generator_helper|norm|sparse_modules)\.)'
+)
+# Of a backbone's config: where its weights came from, what a linear evaluation froze, and the library
+# that it was written for.
+_TRAINING_ARGUMENTS = ('init_cfg', 'frozen_stages', 'norm_eval', '_scope_')
+_building = threading.Lock()
+# The way out of errors.
+BY_HAND = (
+    'Build the backbone yourself and load the weights with '
+    'clsa_mm.checkpoints.backbone.load_backbone_weights.'
+)
+
+
+def backbone_config(text: str) -> dict | None:
+    """Find the ``model.backbone`` of a config's text, which is parsed and not run.
+
+    Args:
+        text: What mmengine's ``Config.pretty_text`` wrote.
+
+    Returns:
+        The backbone's config, or None if the text names none.
+
+    Raises:
+        CheckpointError: If the backbone is not plain data.
+    """
+    try:
+        for statement in ast.parse(text).body:
+            if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == 'model':
+                for entry in getattr(statement.value, 'keywords', ()):
+                    if entry.arg == 'backbone':
+                        return _literal(entry.value)
+    except (SyntaxError, RecursionError, ValueError) as error:
+        raise CheckpointError(
+            f'The config in the checkpoint is not the plain data that mmengine writes: {error}'
+        ) from error
+    return None
+
+
+def build_backbone(config: dict) -> nn.Module:
+    """Build a backbone of mmpretrain from plain data of unknown origin; nothing is imported, read or fetched.
+
+    Args:
+        config: What :func:`backbone_config` returned. What belongs to a training is left out.
+
+    Raises:
+        CheckpointError: If it asks for anything but known backbones and layers, or cannot be built.
+    """
+    config = _from_mmselfsup(_without_training(config))
+    try:
+        with DefaultScope.overwrite_default_scope('mmpretrain'), _known_layers_only():
+            return MODELS.build(config)
+    except CheckpointError:
+        raise
+    except Exception as error:  # a constructor can raise anything
+        raise CheckpointError(
+            f"The backbone of the checkpoint's config cannot be built: {error!r}. {BY_HAND}"
+        ) from error
+
+
+def _literal(node: ast.expr) -> object:
+    """Evaluate constants, lists, tuples, dicts and `dict(key=...)`, and nothing else."""
+    if isinstance(node, ast.Call):
+        plain = all(entry.arg for entry in node.keywords) and not node.args
+        if not (isinstance(node.func, ast.Name) and node.func.id == 'dict' and plain):
+            raise ValueError(f'`{ast.unparse(node)[:80]}` is no literal')
+        return {entry.arg: _literal(entry.value) for entry in node.keywords}
+    if isinstance(node, ast.Dict) and all(node.keys):
+        return {_literal(k): _literal(v) for k, v in zip(node.keys, node.values, strict=True)}
+    if isinstance(node, ast.List | ast.Tuple):
+        values = [_literal(value) for value in node.elts]
+        return tuple(values) if isinstance(node, ast.Tuple) else values
+    return ast.literal_eval(node)
+
+
+def _without_training(config: object) -> object:
+    """Copy a backbone's config less what belongs to a training, in its layers too."""
+    if isinstance(config, list | tuple):
+        return type(config)(_without_training(value) for value in config)
+    if not isinstance(config, dict):
+        return config
+    return {key: _without_training(value) for key, value in config.items() if key not in _TRAINING_ARGUMENTS}
+
+
+def _from_mmselfsup(config: dict) -> dict:
+    """Count stages as mmpretrain does: mmselfsup calls the stem 0, and so the last stage 4."""
+    indices = config.get('out_indices')
+    if config.get('type') == 'ResNet' and isinstance(indices, list | tuple) and 4 in indices:
+        return config | dict(out_indices=tuple(index - 1 for index in indices))
+    return config
+
+
+@contextmanager
+def _known_layers_only() -> Iterator[None]:
+    """Let no registry give this thread anything but a known layer.
+
+    Any argument of a layer can end in ``Registry.get`` (``conv_type``, ``norm_cfg``, ...), which takes a name
+    that it does not know for a module's attribute, or its first part for a package, and imports it.
+    """
+    with MODELS.switch_scope_and_registry('mmpretrain') as registry:
+        registry.import_from_location()
+        layers = {**MODELS.module_dict, **registry.module_dict}
+    thread = threading.get_ident()
+
+    def get(self: Registry, key: str) -> type:
+        if threading.get_ident() != thread:
+            return unguarded(self, key)
+        layer = layers.get(str(key).removeprefix('mmpretrain.'))
+        is_layer = isinstance(layer, type) and issubclass(layer, nn.Module)
+        if not (is_layer and _KNOWN_LAYERS.match(f'{layer.__module__}.')):
+            raise CheckpointError(
+                f"The checkpoint's config asks for `{key}`, which is not among the backbones and "
+                f'layers that are built from a file. {BY_HAND}'
+            )
+        return layer
+
+    with _building:
+        unguarded, Registry.get = Registry.get, get
+        try:
+            yield
+        finally:
+            Registry.get = unguarded

@@ -1,0 +1,95 @@
+"""From one decoded image to the views of a sample, by role."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform
+from mmengine.registry import TRANSFORMS
+from mmpretrain.datasets.transforms import PackInputs
+
+from clsa_mm.datasets.views.randomness import view_generator
+from clsa_mm.datasets.views.settings import ROLES, build_views
+
+
+@TRANSFORMS.register_module()
+class MakeViews(BaseTransform):
+    """Make the views that a dictionary of settings describes.
+
+    What view ``v`` of a sample (counted over all roles: key, weak, strong) looks like depends on (seed, epoch,
+    index, v) alone, the key that :class:`SeededSampler` put into ``results['sample_idx']``; without one it follows
+    NumPy's global generator.
+
+    Required keys: ``img`` (uint8 BGR of shape (H, W, 3)), ``sample_idx`` (optional). Changed key: ``img``, the list
+    of views. Added key: ``view_roles``, the role of each.
+
+    Args:
+        views: Role (``key``, ``weak``, ``strong``) -> settings; see
+            :class:`~clsa_mm.datasets.views.settings.RoleSettings`.
+
+    Raises:
+        ValueError: The dictionary has an unknown, missing or impossible setting.
+
+    Example:
+        >>> crop = dict(size=224, area=(0.2, 1.0))
+        >>> MakeViews(dict(key=crop, weak=crop, strong=dict(size=96, area=(0.086, 0.429), num_ops=5)))
+    """
+
+    def __init__(self, views: Mapping[str, Mapping[str, Any]]) -> None:
+        self.views = build_views(views)
+
+    def transform(self, results: dict) -> dict:
+        """Replace ``results['img']`` by the list of its views.
+
+        Args:
+            results: Holds the decoded image.
+
+        Returns:
+            The same dict.
+        """
+        image, sample_idx = results['img'], results.get('sample_idx')
+        results['img'] = [view(image, view_generator(sample_idx, v)) for v, view in enumerate(self.views)]
+        results['view_roles'] = [view.role for view in self.views]
+        return results
+
+    def __repr__(self) -> str:
+        """List the views."""
+        return f'{type(self).__name__}(\n' + '\n'.join(map(repr, self.views)) + ')'
+
+
+@TRANSFORMS.register_module()
+class PackViews(PackInputs):
+    """Pack the views of a sample by role, as the model takes them.
+
+    Required keys: ``img`` (list of uint8 arrays of shape (H, W, C)) and ``view_roles``, both as :class:`MakeViews` or
+    ``SeededMultiView(roles=...)`` leaves them. The result has ``inputs``, role -> list of uint8 tensors of shape
+    (C, H, W), without roles that have no view, and mmpretrain's ``data_samples``. Arguments are mmpretrain's.
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Pack a sample.
+
+        Args:
+            results: Holds the views and their roles.
+
+        Returns:
+            ``dict(inputs=..., data_samples=...)``.
+
+        Raises:
+            KeyError: Nothing has named the roles of the views.
+        """
+        if 'view_roles' not in results:
+            raise KeyError(
+                'PackViews needs view_roles: put MakeViews before it, or SeededMultiView with its argument `roles`.'
+            )
+        packed = super().transform(results)
+        inputs: dict[str, list[torch.Tensor]] = {}
+        for role, view in zip(results['view_roles'], packed['inputs'], strict=True):
+            inputs.setdefault(role, []).append(view)
+        return dict(packed, inputs={role: inputs[role] for role in ROLES if role in inputs})
+
+    @staticmethod
+    def format_input(input_: np.ndarray | list[np.ndarray]) -> torch.Tensor | list[torch.Tensor]:
+        """Turn arrays (H, W, C) into tensors (C, H, W)."""
+        return PackInputs.format_input(input_)

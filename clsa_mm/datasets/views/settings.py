@@ -1,0 +1,148 @@
+"""The dictionary of views: what a config says, checked, and turned into views."""
+
+import numbers
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+
+from clsa_mm.datasets.views.crop import draw_box, resize_box
+from clsa_mm.datasets.views.nearest_name import choose
+from clsa_mm.datasets.views.recipes import RECIPES
+from clsa_mm.datasets.views.strong_policy import StrongPolicy
+
+ROLES = ('key', 'weak', 'strong')
+"""In the order of a sample's views. The key view feeds the momentum encoder, the others the trained one."""
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class RoleSettings:
+    """The settings of one role's views.
+
+    Args:
+        size: Height and width in pixels; a list has one per view.
+        area: Range, in (0, 1], of the crop's share of the image; a list has one range per view.
+        num_views: Number of views. Defaults to 1.
+        ratio: Range of the crop's width divided by its height. Defaults to (3/4, 4/3).
+        recipe: ``type``, a name in ``RECIPES``, and the recipe's arguments. Defaults to MoCo v2's.
+        num_ops: Strong operations drawn per view. Defaults to 0.
+        prob: Probability of each. Defaults to 0.5.
+        policy: ``'paper'`` or ``'official'``. Defaults to ``'paper'``.
+        ops: Changes to the policy's pool; see :class:`StrongPolicy`. Defaults to none.
+    """
+
+    size: int | Sequence[int]
+    area: Range | Sequence[Range]
+    num_views: int = 1
+    ratio: Range = (3 / 4, 4 / 3)
+    recipe: Mapping[str, Any] = field(default_factory=lambda: {'type': 'mocov2'})
+    num_ops: int = 0
+    prob: float = 0.5
+    policy: str = 'paper'
+    ops: Mapping[str, Range | None] | None = None
+
+
+class View:
+    """Makes one view of an image: crop, recipe, strong operations.
+
+    Args:
+        role: ``'key'``, ``'weak'`` or ``'strong'``.
+        size: Height and width in pixels.
+        area: Range of the crop's share of the image.
+        settings: The other settings.
+    """
+
+    def __init__(self, role: str, size: int, area: Range, settings: RoleSettings) -> None:
+        self.role = role
+        self.size = size
+        self.area = area
+        self.ratio = settings.ratio
+        recipe = dict(settings.recipe)
+        kind = choose(recipe.pop('type', 'mocov2'), RECIPES.module_dict, f'views.{role}.recipe.type')
+        self.recipe = RECIPES.get(kind)(**recipe)
+        self.strong = StrongPolicy(settings.num_ops, settings.prob, settings.policy, settings.ops)
+
+    def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Make the view.
+
+        Args:
+            image: uint8 BGR of shape (H, W, 3); not changed.
+            rng: Source of randomness.
+
+        Returns:
+            uint8 BGR of shape (size, size, 3).
+        """
+        box = draw_box(*image.shape[:2], self.area, self.ratio, rng)
+        return self.strong(self.recipe(resize_box(image, box, self.size), rng), rng)
+
+    def __repr__(self) -> str:
+        """Show the settings."""
+        return f'{self.role} {self.size}x{self.size}: area={self.area}, ratio={self.ratio}, {self.recipe}, {self.strong}'
+
+
+def build_views(views: Mapping[str, Mapping[str, Any]]) -> list[View]:
+    """Check a dictionary of views and build them.
+
+    Args:
+        views: Role -> settings; see :class:`RoleSettings`. Exactly one key view, at least one weak view.
+
+    Returns:
+        The views, in the order of ``ROLES``.
+
+    Raises:
+        ValueError: An unknown role or setting, a missing one, or a value that cannot be.
+    """
+    for role in views:
+        choose(role, ROLES, 'views')
+    counts = {role: views[role].get('num_views', 1) if role in views else 0 for role in ROLES}
+    for role, count in counts.items():
+        if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+            raise ValueError(f'views.{role}.num_views must be a whole number >= 0, got {count!r}')
+    if counts['key'] != 1:
+        raise ValueError(
+            f'views.key.num_views is {counts["key"]}, but there must be exactly one key view: '
+            'every other view is compared with it.'
+        )
+    if not counts['weak']:
+        raise ValueError('views.weak.num_views must be at least 1: the contrastive loss needs a weak view.')
+    return [view for role in ROLES if counts[role] for view in _build_role(role, views[role])]
+
+
+def _build_role(role: str, given: Mapping[str, Any]) -> list[View]:
+    names = [f.name for f in fields(RoleSettings)]
+    for name in given:
+        choose(name, names, f'views.{role}')
+    missing = [name for name in ('size', 'area') if name not in given]
+    if missing:
+        raise ValueError(f'views.{role} lacks {" and ".join(missing)}, such as size=224, area=(0.2, 1.0).')
+    settings = RoleSettings(**given)
+    count = settings.num_views
+    sizes = _per_view(settings.size, isinstance(settings.size, int), count, f'views.{role}.size')
+    is_range = isinstance(settings.area[0], numbers.Real)
+    areas = _per_view(settings.area, is_range, count, f'views.{role}.area')
+    for size in sizes:
+        if not isinstance(size, int) or size < 1:
+            raise ValueError(f'views.{role}.size must be a whole number of pixels >= 1, got {size!r}')
+    for area in areas:
+        _check_range(area, f'views.{role}.area', 1.0)
+    _check_range(settings.ratio, f'views.{role}.ratio', float('inf'))
+    return [View(role, size, tuple(area), settings) for size, area in zip(sizes, areas, strict=True)]
+
+
+def _per_view(value: Any, is_single: bool, count: int, name: str) -> list:
+    if is_single:
+        return [value] * count
+    if len(value) != count:
+        raise ValueError(
+            f'{name} has {len(value)} entries for num_views={count}; give one per view, or one for all.'
+        )
+    return list(value)
+
+
+def _check_range(limits: Sequence[float], name: str, most: float) -> None:
+    if len(limits) != 2 or not 0 < limits[0] <= limits[1] <= most:
+        bound = '' if most == float('inf') else f' <= {most:g}'
+        raise ValueError(f'{name} must be (low, high) with 0 < low <= high{bound}, got {limits!r}')

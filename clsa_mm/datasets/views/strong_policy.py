@@ -1,0 +1,141 @@
+"""Which strong operations an image undergoes, and with what magnitudes."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from clsa_mm.datasets.views.nearest_name import choose
+from clsa_mm.datasets.views.strong_ops import STRONG_OPS
+
+Range = tuple[float, float]
+
+
+class _Row(NamedTuple):
+    """An operation's ranges; ``None``: the policy does not have it."""
+
+    paper: Range | None
+    official: Range | None
+    signed: bool = False  # the official code negates the magnitude of every second application
+
+
+NONE: Range = (0.0, 0.0)  # the operation has no magnitude
+
+# paper: Table 1 of arXiv 2104.07713, magnitudes uniform from low to high (bits are whole numbers).
+# official: data_processing/RandAugment.py, magnitudes at its levels 0 and 10, of which it draws 1 to 9.
+POOL_TABLE: dict[str, _Row] = {
+    'ShearX': _Row((-0.3, 0.3), (0.0, 0.3), signed=True),
+    'ShearY': _Row((-0.3, 0.3), (0.0, 0.3), signed=True),
+    'TranslateX': _Row((-0.3, 0.3), (0.0, 0.3), signed=True),
+    'TranslateY': _Row((-0.3, 0.3), (0.0, 0.3), signed=True),
+    'Rotate': _Row((-30.0, 30.0), (0.0, 30.0), signed=True),
+    'AutoContrast': _Row(NONE, NONE),
+    'Invert': _Row(NONE, None),
+    'Identity': _Row(None, NONE),
+    'Equalize': _Row(NONE, NONE),
+    'Solarize': _Row((0.0, 256.0), (256.0, 0.0)),
+    'Posterize': _Row((4, 8), (4.0, 8.0)),
+    'Contrast': _Row((0.05, 0.95), (0.05, 0.95)),
+    'Color': _Row((0.05, 0.95), (0.05, 0.95)),
+    'Brightness': _Row((0.05, 0.95), (0.05, 0.95)),
+    'Sharpness': _Row((0.05, 0.95), (0.05, 0.95)),
+}
+POLICIES = ('paper', 'official')
+
+
+class StrongPolicy:
+    """Draws ``num_ops`` operations with replacement and applies each with probability ``prob``.
+
+    Args:
+        num_ops: Operations drawn per image. Defaults to 5 (paper).
+        prob: Probability, in [0, 1], that a drawn operation is applied. Defaults to 0.5 (paper).
+        policy: ``'paper'``: the 14 operations of Table 1, magnitudes uniform in its ranges. ``'official'``: those
+            of the authors' code, which has Identity in place of Invert and one of nine levels (10 % to 90 % of
+            the range) in place of a continuous magnitude. Defaults to ``'paper'``.
+        ops: Changes to the policy's pool, name -> (low, high): adds an operation registered in ``STRONG_OPS``, or
+            changes the range of one; ``None`` in place of a range removes it. Defaults to None: no changes.
+
+    Raises:
+        ValueError: For an argument outside its range or an unknown name.
+    """
+
+    def __init__(
+        self,
+        num_ops: int = 5,
+        prob: float = 0.5,
+        policy: str = 'paper',
+        ops: Mapping[str, Range | None] | None = None,
+    ) -> None:
+        if isinstance(num_ops, bool) or not isinstance(num_ops, int) or num_ops < 0:
+            raise ValueError(f'num_ops must be a whole number >= 0 (the paper uses 5), got {num_ops!r}')
+        if not 0 <= prob <= 1:
+            raise ValueError(f'prob must be in [0, 1] (the paper uses 0.5), got {prob!r}')
+        choose(policy, POLICIES, 'policy')
+        self.num_ops = num_ops
+        self.prob = prob
+        self.policy = policy
+        pool = {name: getattr(row, policy) for name, row in POOL_TABLE.items()} | dict(ops or {})
+        self.pool = {name: _checked(name, limits) for name, limits in pool.items() if limits is not None}
+        if num_ops and not self.pool:
+            raise ValueError(f'ops={ops!r} leaves no operation to draw; num_ops=0 switches them off.')
+        self._operations = {name: STRONG_OPS.get(name) for name in self.pool}
+        self._names = list(self.pool)
+
+    def draw(self, rng: np.random.Generator) -> list[tuple[str, float]]:
+        """Draw the operations to apply to one image.
+
+        Args:
+            rng: Source of randomness.
+
+        Returns:
+            Names and magnitudes, at most ``num_ops``, in order of application.
+        """
+        drawn = []
+        for _ in range(self.num_ops):
+            name = self._names[int(len(self._names) * rng.random())]
+            if rng.random() < self.prob:
+                drawn.append((name, self._magnitude(name, rng)))
+        return drawn
+
+    def apply(
+        self, image: np.ndarray, ops: Sequence[tuple[str, float]], rng: np.random.Generator
+    ) -> np.ndarray:
+        """Apply operations to an image.
+
+        Args:
+            image: uint8 BGR of shape (H, W, 3).
+            ops: Names and magnitudes, as from :meth:`draw`.
+            rng: What the operations may draw from.
+
+        Returns:
+            uint8 BGR of shape (H, W, 3).
+        """
+        for name, magnitude in ops:
+            image = self._operations[name](image, magnitude, rng)
+        return image
+
+    def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Draw operations and apply them."""
+        return self.apply(image, self.draw(rng), rng)
+
+    def __repr__(self) -> str:
+        """Show the arguments."""
+        return f'StrongPolicy(num_ops={self.num_ops}, prob={self.prob}, policy={self.policy!r}, pool={self.pool})'
+
+    def _magnitude(self, name: str, rng: np.random.Generator) -> float:
+        low, high = self.pool[name]
+        if self.policy == 'paper':
+            if name == 'Posterize':
+                return low + int((high - low + 1) * rng.random())
+            return low + (high - low) * rng.random()
+        magnitude = low + (high - low) * int(1 + 9 * rng.random()) / 10
+        signed = name in POOL_TABLE and POOL_TABLE[name].signed
+        return -magnitude if signed and rng.random() < 0.5 else magnitude
+
+
+def _checked(name: str, limits: Range) -> Range:
+    known = sorted(STRONG_OPS.module_dict)
+    choose(name, known, 'ops', 'register an operation of your own in STRONG_OPS')
+    if len(limits) != 2:
+        raise ValueError(f'ops.{name} must be (low, high), or None to leave it out, got {limits!r}')
+    return tuple(limits)

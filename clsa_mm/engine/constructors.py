@@ -1,0 +1,228 @@
+"""Which keys of a config's dictionaries no constructor takes.
+
+A dictionary with a ``type`` becomes a call of what the registries hold under that name, so the signature
+tells its other keys. Where a constructor passes ``**kwargs`` on to its parent, the parent's signature counts
+too; where it does anything else with them, every key may be right and passes.
+"""
+
+import ast
+import functools
+import inspect
+import re
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from mmengine import registry
+from mmengine.registry import DefaultScope, Registry
+from mmengine.runner import Runner
+from torch.utils.data import DataLoader
+
+_MODELS = (registry.MODELS, registry.TASK_UTILS, registry.WEIGHT_INITIALIZERS, registry.OPTIMIZERS)
+_DATA = (registry.DATASETS, registry.DATA_SAMPLERS, registry.TRANSFORMS)
+_METRICS = (registry.METRICS, registry.EVALUATOR)
+# What the runner builds, and where the types in it are looked up.
+BUILT: dict[str, tuple[Registry, ...]] = dict(
+    model=_MODELS,
+    data_preprocessor=_MODELS,
+    model_wrapper_cfg=(registry.MODEL_WRAPPERS,),
+    train_dataloader=_DATA,
+    val_dataloader=_DATA,
+    test_dataloader=_DATA,
+    val_evaluator=_METRICS,
+    test_evaluator=_METRICS,
+    train_cfg=(registry.LOOPS,),
+    val_cfg=(registry.LOOPS,),
+    test_cfg=(registry.LOOPS,),
+    optim_wrapper=(registry.OPTIM_WRAPPERS, registry.OPTIMIZERS),
+    param_scheduler=(registry.PARAM_SCHEDULERS,),
+    default_hooks=(registry.HOOKS, *_DATA),
+    custom_hooks=(registry.HOOKS, *_DATA, *_MODELS),
+    visualizer=(registry.VISUALIZERS, registry.VISBACKENDS),
+    log_processor=(registry.LOG_PROCESSORS,),
+    env_cfg=(),
+    randomness=(),
+    auto_scale_lr=(),
+)
+# Keys that a builder, or in these libraries the class around, takes out of a dictionary before the call.
+TAKEN_OUT = {
+    'type', '_scope_', 'priority', 'convert_to_iter_based', 'requires_grad', 'fallback_on_stride', 'postfix',
+    'stages', 'bg_cls_weight', 'scale_factor', 'upsample_kernel', 'magnitude_key', 'magnitude_range',
+    'pretrained',
+}  # fmt: skip
+PARAMWISE = frozenset({
+    'custom_keys', 'bias_lr_mult', 'bias_decay_mult', 'norm_decay_mult', 'flat_decay_mult',
+    'dwconv_decay_mult', 'dcn_offset_lr_mult', 'bypass_duplicate',
+})  # fmt: skip
+LIBRARIES = (
+    'clsa_mm',
+    'mmcls',
+    'mmcv',
+    'mmdet',
+    'mmengine',
+    'mmpretrain',
+    'mmselfsup',
+    'torch',
+    'torchvision',
+)
+
+Arguments = frozenset[str]
+
+
+class UnknownArgument(NamedTuple):
+    """A key that nothing takes: its full name, what it was given to, and what that takes."""
+
+    name: str
+    owner: str
+    known: Arguments
+
+
+def unknown_arguments(cfg: Mapping[str, Any], scope: str) -> Iterator[UnknownArgument]:
+    """Find the keys that no constructor takes, in all that a runner builds.
+
+    Args:
+        cfg: A whole config.
+        scope: Its default scope.
+
+    Yields:
+        One entry per key.
+    """
+    with DefaultScope.overwrite_default_scope(scope):
+        for name, registries in BUILT.items():
+            node = cfg.get(name)
+            if name == 'optim_wrapper' and node and 'constructor' in node:
+                continue  # which reads keys of its own, in the optimizer's dictionary too
+            yield from _unknown(node, name, registries, scope)
+
+
+def _unknown(
+    node: object, name: str, registries: tuple[Registry, ...], scope: str
+) -> Iterator[UnknownArgument]:
+    if isinstance(node, list | tuple):
+        for index, child in enumerate(node):
+            yield from _unknown(child, f'{name}.{index}', registries, scope)
+    elif isinstance(node, dict):
+        calls = _called(node, registries, scope)
+        if any(getattr(call, '__module__', '').split('.')[0] not in LIBRARIES for call in calls):
+            return  # a class of the user's own may do with its arguments' dictionaries what it likes
+        known = _arguments_in_runner(name, node, scope) or _common_arguments(calls)
+        for key, child in node.items():
+            if known is not None and key not in known | TAKEN_OUT:
+                yield UnknownArgument(f'{name}.{key}', str(node.get('type', name)), known)
+            else:
+                yield from _unknown(child, f'{name}.{key}', registries, scope)
+
+
+def _arguments_in_runner(name: str, node: Mapping[str, Any], scope: str) -> Arguments | None:
+    """What the runner takes in dictionaries that need no type, or have more keys than the type's."""
+    if name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        more = ('dataset', 'worker_init_fn', 'num_batch_per_epoch', 'disable_subprocess_warning')
+        return arguments_of(DataLoader).union(more)
+    if name == 'randomness':
+        return arguments_of(Runner.set_randomness)
+    if name == 'env_cfg':
+        return frozenset({'cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'})
+    if name == 'auto_scale_lr':
+        return frozenset({'enable', 'base_batch_size'})
+    if name == 'optim_wrapper.paramwise_cfg':  # of mmengine's DefaultOptimWrapperConstructor
+        return PARAMWISE
+    loop = 'EpochBasedTrainLoop' if node.get('by_epoch', True) else 'IterBasedTrainLoop'
+    types = dict(
+        train_cfg=loop, val_cfg='ValLoop', test_cfg='TestLoop', optim_wrapper='OptimWrapper',
+        log_processor='LogProcessor',
+    )  # fmt: skip
+    if name not in types:
+        return None
+    known = _common_arguments(_called({'type': types[name], **node}, BUILT[name], scope))
+    more = dict(train_cfg=['by_epoch'], optim_wrapper=['optimizer', 'paramwise_cfg'])
+    return known and known.union(more.get(name, ()))
+
+
+def _common_arguments(calls: Sequence[Callable]) -> Arguments | None:
+    arguments = [arguments_of(call) for call in calls]
+    return None if not arguments or None in arguments else frozenset().union(*arguments)
+
+
+def _called(node: Mapping[str, Any], registries: tuple[Registry, ...], scope: str) -> Sequence[Callable]:
+    """All that a dictionary's type may stand for."""
+    kind = node.get('type')
+    if isinstance(kind, str):
+        return _registered(kind, node.get('_scope_', scope), registries)
+    return [kind] if callable(kind) else []
+
+
+@functools.cache
+def _registered(kind: str, scope: str, registries: tuple[Registry, ...]) -> Sequence[Callable]:
+    prefix, _, name = kind.rpartition('.')
+    if '.' in prefix:  # a class by its path, which is not imported for a check
+        return []
+    found = []
+    for root in registries:
+        with root.switch_scope_and_registry(prefix or scope) as place:
+            place.import_from_location()
+            while place is not None and name not in place.module_dict:
+                place = place.parent
+            if place is not None:
+                found.append(place.module_dict[name])
+    return found
+
+
+@functools.cache
+def arguments_of(call: Callable) -> Arguments | None:
+    """Names of a function's or a class's arguments.
+
+    Args:
+        call: What is called with keywords.
+
+    Returns:
+        The names; None where any may be right.
+    """
+    if not inspect.isclass(call):
+        named, rest = _parameters(call)
+        return None if rest else named
+    known: Arguments = frozenset()
+    for base in call.__mro__:
+        if '__new__' in vars(base) and base is not object:
+            return None
+        init = vars(base).get('__init__')
+        if init is None:
+            continue
+        if not inspect.isfunction(init):
+            return known if base is object else None
+        named, rest = _parameters(init)
+        known |= named
+        if rest is None:
+            return known
+        if not _only_passed_on(init, rest):
+            return None
+    return known
+
+
+def _parameters(function: Callable) -> tuple[Arguments, str | None]:
+    """Names of a function's parameters, and that of its ``**kwargs``."""
+    parameters = inspect.signature(function).parameters.values()
+    rest = next((p.name for p in parameters if p.kind is p.VAR_KEYWORD), None)
+    named = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    return frozenset(named - {'self'}), rest
+
+
+def _only_passed_on(init: Callable, rest: str) -> bool:
+    """Whether a constructor's ``**kwargs`` go whole to ``super().__init__`` and nowhere else."""
+    try:
+        nodes = list(ast.walk(ast.parse(textwrap.dedent(inspect.getsource(init)))))
+    except (OSError, SyntaxError):
+        return False
+    uses = sum(isinstance(node, ast.Name) and node.id == rest for node in nodes)
+    looks = sum(
+        isinstance(node, ast.Attribute) and ast.unparse(node) in (f'{rest}.get', f'{rest}.setdefault')
+        or isinstance(node, ast.Subscript) and ast.unparse(node.value) == rest
+        and not isinstance(node.ctx, ast.Del)
+        for node in nodes
+    )  # fmt: skip
+    passed_on = sum(
+        re.fullmatch(r'super\(.*\)\.__init__', ast.unparse(node.func)) is not None
+        and any(word.arg is None and ast.unparse(word.value) == rest for word in node.keywords)
+        for node in nodes
+        if isinstance(node, ast.Call)
+    )
+    return 0 < passed_on == uses - looks

@@ -1,0 +1,102 @@
+"""Warns of a training that does not learn."""
+
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+from torch import Tensor
+
+
+@HOOKS.register_module()
+class HealthHook(Hook):
+    """Warns of a loss that stays at chance and of features that collapse, by what the model's loss returns.
+
+    A name that the model does not return is not watched; the log says so at the start.
+
+    Args:
+        loss: Name of the loss. Defaults to ``'loss_contrastive'``.
+        chance: The loss of a model that knows nothing: a number, or the name under which the model
+            returns it. Defaults to ``'chance_level'``.
+        feature_std: Name of the standard deviation of unit-length features over the batch, which is 0 if
+            all are the same. Defaults to ``'feature_std'``.
+        patience: Epochs in a row before a warning. Defaults to 5.
+        chance_margin: The loss is at chance if its mean over an epoch is above
+            ``(1 - chance_margin) * chance``. Defaults to 0.02.
+        collapse_std: Features have collapsed if the mean of ``feature_std`` over an epoch is below this.
+            Defaults to 0.001.
+
+    Raises:
+        ValueError: If ``patience`` is less than 1.
+    """
+
+    # After the hooks that act on an iteration.
+    priority = 'NORMAL'
+
+    def __init__(
+        self,
+        loss: str = 'loss_contrastive',
+        chance: str | float = 'chance_level',
+        feature_std: str = 'feature_std',
+        patience: int = 5,
+        chance_margin: float = 0.02,
+        collapse_std: float = 0.001,
+    ) -> None:
+        if patience < 1:
+            raise ValueError(f'patience must be at least 1 epoch, got {patience}')
+        self.loss = loss
+        self.chance = chance
+        self.feature_std = feature_std
+        self.patience = patience
+        self.chance_margin = chance_margin
+        self.collapse_std = collapse_std
+        self._sums: dict[str, Tensor] = {}
+        self._count = 0
+        self._bad_epochs = dict(chance=0, collapse=0)
+        self._announced = False
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: dict | None = None,
+    ) -> None:
+        """Add up what is watched."""
+        names = [name for name in (self.loss, self.chance, self.feature_std) if isinstance(name, str)]
+        found = {name: outputs[name].detach() for name in names if name in (outputs or {})}
+        if not self._announced and (missing := [name for name in names if name not in found]):
+            runner.logger.info(
+                f'HealthHook: the model returns no {", ".join(missing)}, which is not watched. '
+                'Set its names in default_hooks.health.'
+            )
+        self._announced = True
+        for name, value in found.items():
+            self._sums[name] = self._sums.get(name, 0) + value
+        self._count += 1
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Warn once when something has been wrong for ``patience`` epochs in a row."""
+        means = {name: float(total) / self._count for name, total in self._sums.items()}
+        self._sums, self._count = {}, 0
+        loss, std = means.get(self.loss), means.get(self.feature_std)
+        chance = means.get(self.chance) if isinstance(self.chance, str) else self.chance
+        if loss is not None and chance is not None:
+            at_chance = loss > (1 - self.chance_margin) * chance
+            if self._lasts('chance', at_chance):
+                runner.logger.warning(
+                    f'{self.loss} has stayed at chance for {self.patience} epochs ({loss:.3f} of '
+                    f'{chance:.3f}): nothing is learnt. Lower model.momentum (0.99 for short runs and small '
+                    'data sets), check the learning rate, and look at the views with '
+                    'tools/analysis_tools/browse_views.py.'
+                )
+        if std is not None and self._lasts('collapse', std < self.collapse_std):
+            runner.logger.warning(
+                f'{self.feature_std} has been {std:.1e} for {self.patience} epochs: the features of all '
+                'images are nearly the same, they have collapsed. Lower the learning rate or warm up, and '
+                'check that the images differ.'
+            )
+
+    def _lasts(self, what: str, bad: bool) -> bool:
+        self._bad_epochs[what] = self._bad_epochs[what] + 1 if bad else 0
+        return self._bad_epochs[what] == self.patience

@@ -1,0 +1,119 @@
+"""Settings of the optimizer that are given with a resume."""
+
+import copy
+import warnings
+from itertools import chain
+
+from mmengine.hooks import Hook
+from mmengine.optim import _ParamScheduler
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+
+# Of a scheduler: what changes while it runs. Everything else is a setting.
+_RUNNING = {'base_values', 'last_step', 'verbose', '_global_step', '_last_value'}
+
+
+@HOOKS.register_module()
+class ResumeLearningRateHook(Hook):
+    """Lets a learning rate that is given on a resume take effect.
+
+    So does every other setting of optimizer and schedules. The runner restores both from the checkpoint with
+    all their settings, so that those of the config would be ignored. Where the two differ, this takes the
+    config's and repeats the schedules' steps up to where the run stands: the rest of the run has the rates
+    of a run that had these settings from its start. Momentum buffers and the like stay as restored. Where
+    nothing differs, nothing is touched.
+
+    Raises:
+        ValueError: Before training, if settings differ and a schedule depends on validation results
+            (ReduceOnPlateau), whose steps cannot be repeated.
+    """
+
+    def __init__(self) -> None:
+        self._given: tuple[list[dict], list[dict]] = ([], [])
+        self._saved_schedules = 0
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Note the config's settings: the runner has built from them and restores after this call."""
+        self._given = _state(runner)
+        self._saved_schedules = len(_flat(checkpoint.get('param_schedulers') or []))
+
+    def before_train(self, runner: Runner) -> None:
+        """Compare with what was restored."""
+        if not runner.iter:
+            return
+        changes = _changes(self._given, _state(runner))
+        schedulers = _flat(runner.param_schedulers or [])
+        if len(schedulers) != self._saved_schedules:
+            changes.append(f'{len(schedulers)} schedules instead of {self._saved_schedules}')
+        if not changes:
+            return
+        if any(getattr(scheduler, 'need_val_args', False) for scheduler in schedulers):
+            raise ValueError(
+                f'Resumed with {", ".join(changes)}, but a schedule here depends on validation results, so '
+                "its state under other settings is unknown: resume with the checkpoint's settings, or start "
+                'a new run from its weights with --cfg-options load_from=CHECKPOINT.'
+            )
+        groups, states = self._given
+        for group, given in zip(_flat(runner.optim_wrapper.param_groups), groups, strict=True):
+            group.update(given)
+        for scheduler, state in zip(schedulers, states, strict=True):
+            scheduler.load_state_dict(state)
+        _repeat_steps(schedulers, runner.epoch, runner.iter)
+        runner.logger.warning(
+            f'Resumed with {", ".join(changes)}. The schedules stand where these settings would have brought '
+            'them.'
+        )
+
+
+def _flat(parts: list | dict[str, list]) -> list:
+    """What one optimizer has as a list and several as a dictionary of lists, as a list."""
+    return list(chain(*parts.values())) if isinstance(parts, dict) else parts
+
+
+def _state(runner: Runner) -> tuple[list[dict], list[dict]]:
+    """Copies of the groups of parameters, without these, and of the schedules' states."""
+    groups = [
+        {name: value for name, value in group.items() if name != 'params'}
+        for group in _flat(runner.optim_wrapper.param_groups)
+    ]
+    states = [scheduler.state_dict() for scheduler in _flat(runner.param_schedulers or [])]
+    return copy.deepcopy((groups, states))
+
+
+def _changes(given: tuple[list[dict], list[dict]], restored: tuple[list[dict], list[dict]]) -> list[str]:
+    """Each setting that differs, as ``lr=0.03 instead of 0.06``, once."""
+    found = []
+    for new, old in zip(map(_settings_of_group, given[0]), map(_settings_of_group, restored[0]), strict=True):
+        # Names that another version of torch has are no settings of anybody's.
+        found += [(name, new[name], old[name]) for name in new if name in old]
+    for new, old in zip(
+        map(_settings_of_schedule, given[1]), map(_settings_of_schedule, restored[1]), strict=True
+    ):
+        found += [(name, new.get(name), old.get(name)) for name in new | old]
+    return list(dict.fromkeys(f'{name}={new} instead of {old}' for name, new, old in found if new != old))
+
+
+def _settings_of_group(group: dict) -> dict:
+    """What a group starts with: of what is scheduled, the initial value."""
+    return {
+        name: group.get(f'initial_{name}', value)
+        for name, value in group.items()
+        if not name.startswith('initial_')
+    }
+
+
+def _settings_of_schedule(state: dict) -> dict:
+    return {name: value for name, value in state.items() if name not in _RUNNING}
+
+
+def _repeat_steps(schedulers: list[_ParamScheduler], epochs: int, iterations: int) -> None:
+    """Step new schedules as a run does: some after each iteration, the others after each epoch."""
+    by_iteration = [scheduler for scheduler in schedulers if not scheduler.by_epoch]
+    by_epoch = [scheduler for scheduler in schedulers if scheduler.by_epoch]
+    steps = iterations if by_iteration else epochs
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # mmengine's, that no optimizer has stepped in between
+        for step in range(steps):
+            ended = (step + 1) * epochs // steps > step * epochs // steps
+            for scheduler in by_iteration + (by_epoch if ended else []):
+                scheduler.step()

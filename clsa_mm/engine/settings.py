@@ -1,0 +1,235 @@
+"""Loading a config so that what is set takes effect, or is refused with the name that does.
+
+mmengine merges whatever it is given: a variable of a base file that is set anew, or a misspelt key, changes
+nothing and says nothing. All tools load their config by :func:`load_config`.
+"""
+
+import ast
+import difflib
+import inspect
+import os.path as osp
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import mmengine
+from mmengine.config import Config, ConfigDict
+from mmengine.runner import Runner
+
+from clsa_mm.datasets.views.settings import build_views
+from clsa_mm.engine.constructors import BUILT, unknown_arguments
+from clsa_mm.engine.switched_off import remove_switched_off_hooks
+
+# Top-level names that something reads: the runner, mmengine's config, tools of ours or of OpenMMLab.
+READ = {*inspect.signature(Runner.__init__).parameters} - {'self', 'cfg'} | {
+    'activation_checkpointing', 'compile', 'custom_imports', 'efficient_conv_bn_eval',
+    'find_unused_parameters', 'metric', 'model_wrapper_cfg', 'runner_type', 'sync_bn', 'tta_model',
+    'tta_pipeline',
+}  # fmt: skip
+
+
+def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
+    """Load a config and merge options into it, refuse what nothing reads, and fill in what follows.
+
+    Args:
+        path: The config file, anywhere; its bases may be ours, ``clsa_mm::...``.
+        options: Dotted name to value, as of ``--cfg-options``. Defaults to None.
+
+    Returns:
+        The config that a run uses. Another data set's ``data_root`` or ``metainfo`` that is None has become
+        the training set's, and a COCO metric's ``ann_file`` that of its data set.
+
+    Raises:
+        ValueError: For a top-level name of the file, or an option, that nothing reads; for an argument that
+            a constructor does not have. The message holds the nearest right name.
+    """
+    cfg = Config.fromfile(path)
+    # The runner gives this to a model that has none.
+    read = READ - ({'data_preprocessor'} if 'data_preprocessor' in (cfg.get('model') or {}) else set())
+    for file, name in _unread_variables(Path(path), cfg, read):
+        raise ValueError(f'{file}: nothing reads `{name}`, so that it changes nothing. {_advice(name, cfg)}')
+    for name in options or {}:
+        if name.partition('.')[0] not in read:
+            raise ValueError(f'--cfg-options {name}: nothing reads it. {_advice(name, cfg)}')
+    cfg.merge_from_dict(dict(options or {}))
+    _check(cfg)
+    return _completed(cfg)
+
+
+def default_work_dir(path: str | Path) -> str:
+    """Folder of a run's logs and checkpoints, of its own for each config.
+
+    Args:
+        path: The config file.
+
+    Returns:
+        ``work_dirs/`` with the file's path below the last folder that is named ``configs``, or else with its
+        name alone, without the extension.
+    """
+    parts = Path(path).resolve().with_suffix('').parts
+    below = parts[len(parts) - parts[::-1].index('configs') :] if 'configs' in parts[:-1] else parts[-1:]
+    return osp.join('work_dirs', *below)
+
+
+def load_bases(path: str | Path) -> Config:
+    """Load what a config inherits, without what it says itself; :func:`load_config` has the rest.
+
+    Args:
+        path: The config file.
+
+    Returns:
+        The bases merged, empty if there is none.
+    """
+    folder = Path(path).resolve().parent
+    bases = [base if '::' in base else str(folder / base) for base in _read(Path(path)).bases]
+    cfg = Config.fromstring(f'_base_ = {bases}', '.py') if bases else Config()
+    return _completed(cfg)
+
+
+def settings(node: Mapping | Sequence, name: str = '') -> Iterator[tuple[str, object]]:
+    """All full names in a config, with their values.
+
+    Args:
+        node: A config or a part of it.
+        name: Full name of the part. Defaults to '': the whole.
+
+    Yields:
+        Name and value of each entry, of dictionaries and of lists of dictionaries too.
+    """
+    for key, child in enumerate(node) if isinstance(node, list | tuple) else node.items():
+        full = f'{name}.{key}' if name else str(key)
+        yield full, child
+        if holds_settings(child):
+            yield from settings(child, full)
+
+
+def holds_settings(value: object) -> bool:
+    """Whether a value is a dictionary or a list that holds some, and not a setting itself."""
+    if isinstance(value, list | tuple):
+        return any(holds_settings(child) for child in value)
+    return isinstance(value, dict) and bool(value)
+
+
+class _File(NamedTuple):
+    """A config file's top-level names, those that its lines read, its bases', and the bases."""
+
+    assigned: list[str]
+    used: set[str]
+    used_of_bases: set[str]
+    bases: list[str]
+
+
+def _read(path: Path) -> _File:
+    text = path.read_text(encoding='utf-8')
+    used_of_bases = {*re.findall(r'_base_\.(\w+)', text)}
+    if path.suffix == '.py':
+        tree = ast.parse(text)
+        names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+        used = {node.id for node in names if isinstance(node.ctx, ast.Load)}
+        assigned = [node.id for node in names if isinstance(node.ctx, ast.Store)]
+        values = [node.value for node in tree.body if isinstance(node, ast.Assign) and _names_bases(node)]
+        bases = ast.literal_eval(values[0]) if values else []
+    else:
+        content = mmengine.load(path)
+        used, assigned, bases = set(), list(content), content.get('_base_', [])
+    return _File(assigned, used, used_of_bases, [bases] if isinstance(bases, str) else list(bases))
+
+
+def _names_bases(node: ast.Assign) -> bool:
+    return ast.unparse(node.targets[0]) == '_base_'
+
+
+def _unread_variables(path: Path, cfg: Config, read: Set[str]) -> Iterator[tuple[Path, str]]:
+    """Top-level names of a file and the bases beside it which no line of theirs reads, nor anything else.
+
+    Bases of a package, ``mmdet::...``, have variables that their own lines used; those are left alone.
+    """
+    file = _read(path)
+    read = read | file.used_of_bases
+    yield from ((path, name) for name in file.assigned if name in cfg and name not in read | file.used)
+    for base in file.bases:
+        if '::' not in base:
+            yield from _unread_variables(path.parent / base, cfg, read)
+
+
+def _advice(name: str, cfg: Config) -> str:
+    """The settings that a wrong name may have meant: the same last name, a word of it, or a typo away."""
+    built = {key: cfg[key] for key in BUILT if cfg.get(key) is not None}
+    last = {full: full.rpartition('.')[2] for full, _ in settings(built)}
+    known = set(last.values())
+    parts = [part for part in reversed(name.split('.')) if not part.isdecimal()]
+    meant = [part for part in parts if part in known][:1]
+    meant = meant or [near for part in parts for near in known if near in part.split('_')]
+    meant = meant or [near for part in parts for near in known if part in near.split('_')]
+    meant = meant or [near for part in parts for near in difflib.get_close_matches(part, known, 1, 0.7)]
+    found = [full for full in last if last[full] in meant]
+    found.sort(key=lambda full: (-difflib.SequenceMatcher(None, name, full).ratio(), full))
+    if found:
+        return f'Did you mean {" or ".join(found[:3])}?'
+    return (
+        'Settings have full names, such as train_cfg.max_epochs: tools/misc/print_config.py shows them all.'
+    )
+
+
+def _check(cfg: Config) -> None:
+    """Refuse what no constructor takes, impossible views, and hooks without a type."""
+    for name, owner, known in unknown_arguments(cfg, cfg.get('default_scope') or 'mmengine'):
+        raise ValueError(f'{name}: {owner} has no such setting. {_nearest(name, known)}')
+    for dataset in _data_sets(cfg.get('train_dataloader')):
+        if dataset.get('views') is not None:
+            build_views(dataset.views)
+    for place in ('default_hooks', 'custom_hooks'):
+        hooks = cfg.get(place) or {}
+        for key, hook in hooks.items() if isinstance(hooks, dict) else enumerate(hooks):
+            if isinstance(hook, dict) and 'type' not in hook:
+                known = [name for name in hooks if name != key] if isinstance(hooks, dict) else []
+                raise ValueError(
+                    f'{place}.{key} is no hook: it has no type. {_nearest(f"{place}.{key}", known)}'
+                )
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    place, _, last = name.rpartition('.')
+    near = difflib.get_close_matches(last, known, n=1)
+    meant = f'Did you mean {place}.{near[0]}? ' if near else ''
+    return f'{meant}There is {", ".join(sorted(known)) or "none"}.'
+
+
+def _completed(cfg: Config) -> Config:
+    """Put the training set's values in place of the None of other data sets, and mend what has to agree."""
+    train = list(_data_sets(cfg.get('train_dataloader')))
+    loaders = {split: cfg.get(f'{split}_dataloader') for split in ('train', 'val', 'test')}
+    for dataset in _data_sets([*loaders.values(), cfg.get('default_hooks'), cfg.get('custom_hooks')]):
+        for key in ('data_root', 'metainfo'):
+            if key in dataset and dataset[key] is None:
+                dataset[key] = next((other[key] for other in train if other.get(key) is not None), None)
+    for split in ('val', 'test'):
+        evaluators = cfg.get(f'{split}_evaluator') or ()
+        for metric in evaluators if isinstance(evaluators, list | tuple) else [evaluators]:
+            dataset = next(_data_sets(loaders[split]), {})
+            if metric.get('ann_file', '') is None and str(dataset.get('ann_file')).endswith('.json'):
+                metric.ann_file = osp.join(dataset.get('data_root') or '', dataset.ann_file)
+    for loader in filter(None, loaders.values()):
+        if not loader.get('num_workers'):  # torch refuses these without workers
+            loader.persistent_workers = False
+            loader.pop('prefetch_factor', None)
+    remove_switched_off_hooks(cfg)
+    return cfg
+
+
+def _data_sets(node: object, inside: bool = False) -> Iterator[ConfigDict]:
+    """The data sets of a part of a config, without wrappers around them."""
+    if isinstance(node, list | tuple):
+        for child in node:
+            yield from _data_sets(child, inside)
+    elif isinstance(node, dict):
+        inner = [
+            node[key] for key in ('dataset', 'datasets') if isinstance(node.get(key), list | tuple | dict)
+        ]
+        if inner:
+            yield from _data_sets(inner, inside=True)
+        elif inside:
+            yield node
+        else:
+            yield from _data_sets(list(node.values()))

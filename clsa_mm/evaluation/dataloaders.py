@@ -1,0 +1,96 @@
+"""Data loaders for measuring: each image once, in order, as a config's test pipeline makes it."""
+
+import copy
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import DATASETS, HOOKS
+from mmengine.runner import Runner
+from torch.utils.data import DataLoader, Subset
+
+
+def build_in_order(loader: dict, limit: int | None = None, seed: int = 0) -> DataLoader:
+    """Build a data loader that gives each image once, in the data set's order.
+
+    Args:
+        loader: Data loader config; what it says of sampler, collating and the last batch does not count.
+        limit: Take only so many images, a random choice that does not look at classes. Defaults to None:
+            all.
+        seed: Fixes the choice. Defaults to 0.
+    """
+    dataset = DATASETS.build(copy.deepcopy(loader['dataset']))
+    if limit is not None and limit < len(dataset):
+        generator = torch.Generator().manual_seed(seed)
+        chosen = torch.randperm(len(dataset), generator=generator)[:limit]
+        dataset = Subset(dataset, chosen.sort().values.tolist())
+    in_order = dict(
+        loader,
+        dataset=dataset,
+        sampler=dict(type='DefaultSampler', shuffle=False),
+        collate_fn=dict(type='default_collate'),
+        drop_last=False,
+        persistent_workers=False,
+    )
+    return Runner.build_dataloader(in_order, seed=seed)
+
+
+def build_dataloader(cfg: Config, split: str) -> DataLoader:
+    """Build the data loader of a split, each image once, in order, through the test pipeline.
+
+    Args:
+        cfg: A config with ``<split>_dataloader`` and ``test_dataloader``, as those of linear evaluation; or
+            a pretraining config with a KNNHook, whose bank is ``train`` and whose test set is ``test``.
+        split: ``'train'``, ``'val'`` or ``'test'``.
+
+    Raises:
+        ValueError: If the config has no such data.
+    """
+    loaders = _dataloader_configs(cfg)
+    if not loaders.get(split):
+        raise ValueError(
+            f'{cfg.filename} has no labelled `{split}` data ({", ".join(loaders) or "none at all"}): take a '
+            'config of linear evaluation (configs/benchmarks/classification/) with the backbone of your '
+            'pretraining config, or add a KNNHook to that.'
+        )
+    loader = copy.deepcopy(loaders[split])
+    loader['dataset']['pipeline'] = loaders['test']['dataset']['pipeline']
+    return build_in_order(loader)
+
+
+def build_folder_dataloader(cfg: Config, images: str) -> DataLoader:
+    """Build a data loader of all images below a folder, without labels, through the test pipeline.
+
+    Args:
+        cfg: As of :func:`build_dataloader`.
+        images: The folder.
+
+    Raises:
+        FileNotFoundError: If there is no image in it.
+        ValueError: If the config has no test pipeline.
+    """
+    loaders = _dataloader_configs(cfg)
+    if not loaders.get('test'):
+        raise ValueError(
+            f'{cfg.filename} has no test pipeline (`test_dataloader`, or a KNNHook) by which to load images.'
+        )
+    pipeline = loaders['test']['dataset']['pipeline']
+    dataset = dict(type='ImageFolder', data_prefix=images, test_mode=True, pipeline=pipeline)
+    return build_in_order(dict(loaders['test'], dataset=dataset))
+
+
+def find_hook(cfg: Config, kind: str) -> dict | None:
+    """The settings of a config's hook, wherever hooks may stand; None if it has none.
+
+    Args:
+        cfg: A whole config.
+        kind: The hook's type, such as ``'KNNHook'``.
+    """
+    hooks = [*(cfg.get('default_hooks') or {}).values(), *(cfg.get('custom_hooks') or ())]
+    return next((hook for hook in hooks if hook and hook['type'] == kind), None)
+
+
+def _dataloader_configs(cfg: Config) -> dict[str, dict]:
+    if cfg.get('test_dataloader'):
+        return {split: cfg.get(f'{split}_dataloader') for split in ('train', 'val', 'test')}
+    hook = find_hook(cfg, 'KNNHook')
+    return HOOKS.build(hook).dataloaders if hook else {}

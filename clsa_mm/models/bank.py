@@ -1,0 +1,80 @@
+"""What queries are compared with."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from clsa_mm.models.losses import bank_attention, merge_attention, own_attention
+from clsa_mm.models.losses.precision import at_least_float32
+
+
+class Bank:
+    """Keys that all samples share, keys of each sample's own, and which key is a sample's positive.
+
+    The parts of the bank stay where they are: nothing of the queue's length is copied.
+
+    Args:
+        positives: The key of each sample that its queries belong to, shape (N, C). It has to stand once among
+            the other two.
+        shared: Keys that every query meets, one or more tensors (M_i, C): the keys of the batch, the queue.
+        own: Further keys (N, P, C) that only the queries of their sample meet. Defaults to None.
+
+    Raises:
+        ValueError: If the shapes do not fit.
+
+    Example:
+        The bank of MoCo, where a positive is no other query's negative::
+
+            Bank(keys, [queue.keys], own=keys[:, None])
+    """
+
+    def __init__(self, positives: Tensor, shared: Sequence[Tensor], own: Tensor | None = None) -> None:
+        tensors = [positives, *shared, *([] if own is None else [own])]
+        if len({tensor.shape[-1] for tensor in tensors}) > 1:
+            raise ValueError(
+                f'keys of one bank must have one dimension, got shapes {[tuple(t.shape) for t in tensors]}: '
+                "make feat_dim of the queue equal to the neck's out_channels"
+            )
+        self.positives = positives
+        self.shared = tuple(shared)
+        self.own = own
+
+    def __len__(self) -> int:
+        """Number of keys that one query meets, M."""
+        return sum(len(keys) for keys in self.shared) + (0 if self.own is None else self.own.shape[1])
+
+    def attention(self, queries: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+        """Expected key and log-partition of queries, see :func:`clsa_mm.models.losses.bank_attention`.
+
+        Args:
+            queries: Unit-length queries of the bank's samples, shape (..., N, C); leading dimensions are
+                views.
+            temperature: Divides the similarities.
+
+        Returns:
+            The expected key (..., N, C), detached, and the log-partition (..., N), differentiable.
+        """
+        flat = queries.flatten(0, -2)
+        parts = []
+        for keys in self.shared:
+            expected_key, log_partition = bank_attention(flat, keys, temperature)
+            parts.append((expected_key.view(queries.shape), log_partition.view(queries.shape[:-1])))
+        if self.own is not None:
+            parts.append(own_attention(queries, self.own, temperature))
+        return merge_attention(*parts)
+
+    def positive_similarity(self, queries: Tensor) -> Tensor:
+        """Cosine similarity of unit-length queries (..., N, C) and their positives: (..., N)."""
+        return _dot(queries, self.positives)
+
+    def negative_similarity(self, queries: Tensor) -> Tensor:
+        """Mean cosine similarity of queries (..., N, C) and all keys but their positives: (..., N)."""
+        total = sum(keys.sum(dim=0) for keys in self.shared)
+        if self.own is not None:
+            total = total + self.own.sum(dim=1)
+        return _dot(queries, total - self.positives) / (len(self) - 1)
+
+
+def _dot(queries: Tensor, keys: Tensor) -> Tensor:
+    # Not a matrix product, which autocast would round.
+    return (at_least_float32(queries) * at_least_float32(keys)).sum(dim=-1)

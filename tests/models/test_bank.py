@@ -1,0 +1,67 @@
+"""What queries are compared with, against one dense bank per sample."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from clsa_mm.models import Bank
+
+
+def unit(*shape: int, seed: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return F.normalize(torch.randn(*shape, generator=generator, dtype=torch.float64), dim=-1)
+
+
+def banks() -> list[tuple[Bank, list[tuple[torch.Tensor, int]]]]:
+    """Banks for 3 samples with the same as each sample's rows and the place of its positive."""
+    keys, queue, synthetic = unit(6, 5, seed=0), unit(11, 5, seed=1), unit(3, 2, 5, seed=2)
+    own = keys[2:5]
+    return [
+        (Bank(own, [keys, queue]), [(torch.cat([keys, queue]), 2 + i) for i in range(3)]),
+        (Bank(own, [queue], own=own[:, None]), [(torch.cat([own[i : i + 1], queue]), 0) for i in range(3)]),
+        (
+            Bank(own, [keys, queue], own=synthetic),
+            [(torch.cat([keys, queue, synthetic[i]]), 2 + i) for i in range(3)],
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    'case', range(3), ids=['batch and queue', 'own key and queue', 'with synthetic keys']
+)
+def test_a_bank_is_what_each_sample_meets(case):
+    bank, rows = banks()[case]
+    views = unit(2, 3, 5, seed=3)
+    expected_keys, log_partitions = bank.attention(views, 0.3)
+    positive, negative = bank.positive_similarity(views), bank.negative_similarity(views)
+    for view in range(2):
+        for i, (entries, place) in enumerate(rows):
+            assert len(bank) == len(entries)
+            similarities = entries @ views[view, i]
+            exact = dict(rtol=0, atol=1e-12)
+            torch.testing.assert_close(log_partitions[view, i], (similarities / 0.3).logsumexp(0), **exact)
+            torch.testing.assert_close(
+                expected_keys[view, i], (similarities / 0.3).softmax(0) @ entries, **exact
+            )
+            torch.testing.assert_close(positive[view, i], similarities[place], **exact)
+            others = torch.cat([similarities[:place], similarities[place + 1 :]])
+            torch.testing.assert_close(negative[view, i], others.mean(), **exact)
+
+
+def test_one_view_needs_no_leading_dimension():
+    bank, _ = banks()[1]
+    views = unit(2, 3, 5, seed=3)
+    both, one = bank.attention(views, 0.3), bank.attention(views[1], 0.3)
+    torch.testing.assert_close(one, (both[0][1], both[1][1]), rtol=0, atol=1e-12)
+    torch.testing.assert_close(bank.negative_similarity(views[1]), bank.negative_similarity(views)[1])
+
+
+def test_nothing_of_the_queue_is_copied():
+    queue = unit(11, 5, seed=1)
+    bank = Bank(unit(3, 5, seed=0), [queue])
+    assert bank.shared[0].data_ptr() == queue.data_ptr()
+
+
+def test_keys_of_another_dimension():
+    with pytest.raises(ValueError, match=r'one dimension.*\(3, 4\).*\(11, 5\).*feat_dim.*out_channels'):
+        Bank(torch.zeros(3, 4), [torch.zeros(11, 5)])
