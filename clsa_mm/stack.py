@@ -75,8 +75,8 @@ class Package:
 
 _OPENCV = ('opencv-python', 'opencv-python-headless', 'opencv-contrib-python')
 
-# In the order of their imports. The ranges of the tested default are those of setup.cfg's extras
-# or wider: torch at or above 2.14 needs C++20, while mmcv's ops compile as C++17.
+# In the order of their imports. The truth about ranges, which setup.cfg repeats. torch at or above 2.14
+# needs C++20, while mmcv's ops compile as C++17.
 PACKAGES: tuple[Package, ...] = (
     Package('numpy', {'numpy': Range('1.26', '3')}, 'numpy==2.2.6'),
     Package('PIL', {'pillow': Range('9.4', '13')}, 'pillow==12.3.0'),

@@ -13,7 +13,7 @@ from mmengine.runner import CheckpointLoader
 
 import clsa_mm  # noqa: F401  registers everything
 from clsa_mm.checkpoints.read import trust_checkpoints
-from clsa_mm.engine.switched_off import remove_switched_off_hooks
+from clsa_mm.engine.settings import load_config
 
 ROOT = Path(__file__).parents[1]
 
@@ -59,31 +59,27 @@ def tiny_pretraining(image_root: Path, tmp_path: Path) -> Callable[..., Config]:
     """A pretraining config with a small network, small views and 48 images, 6 iterations an epoch."""
 
     def make(name: str = 'cifar10/clsa_r18_1xb256_200e_cifar10.py', **options: object) -> Config:
-        cfg = Config.fromfile(ROOT / 'configs' / name)
-        channels = 8 * (4 if cfg.model.backbone.depth == 50 else 1)
-        cfg.merge_from_dict(
-            {
-                'work_dir': str(tmp_path / 'work'),
-                'env_cfg.dist_cfg.backend': 'gloo',
-                'model.backbone.base_channels': 8,
-                'model.backbone.stem_channels': 8,
-                'model.neck.in_channels': 8 * channels,
-                'model.neck.hid_channels': 32,
-                'model.queue_len': 24,
-                'train_dataloader.dataset.data_root': str(image_root / 'train'),
-                'train_dataloader.batch_size': 8,
-                'train_dataloader.num_workers': 0,
-                'train_dataloader.persistent_workers': False,
-                'train_dataloader.pin_memory': False,
-                'train_cfg.max_epochs': 2,
-                'default_hooks.knn': None,
-            }
-        )
-        for view in cfg.train_pipeline[1].transforms:
-            view[0].scale = min(view[0].scale, 48)
-        cfg.train_dataloader.dataset.pipeline = cfg.train_pipeline
-        cfg.merge_from_dict(options)
-        remove_switched_off_hooks(cfg)
-        return cfg
+        path = ROOT / 'configs' / name
+        channels = 8 * (4 if Config.fromfile(path).model.backbone.depth == 50 else 1)
+        small = {
+            'work_dir': str(tmp_path / 'work'),
+            'env_cfg.dist_cfg.backend': 'gloo',
+            'model.backbone.base_channels': 8,
+            'model.backbone.stem_channels': 8,
+            'model.neck.in_channels': 8 * channels,
+            'model.neck.hid_channels': 32,
+            'model.queue_len': 24,
+            'train_dataloader.dataset.data_root': str(image_root),
+            'train_dataloader.dataset.data_prefix': 'train',
+            'train_dataloader.dataset.views.key.size': 32,
+            'train_dataloader.dataset.views.weak.size': 32,
+            'train_dataloader.dataset.views.strong.size': 24,
+            'train_dataloader.batch_size': 8,
+            'train_dataloader.num_workers': 0,
+            'train_dataloader.pin_memory': False,
+            'train_cfg.max_epochs': 2,
+            'default_hooks.knn': None,
+        }
+        return load_config(path, small | options)
 
     return make

@@ -123,6 +123,28 @@ def test_editable_wheel_copies_nothing(built, tmp_path):
     assert not (source / 'clsa_mm/.mim').exists()
 
 
+def test_a_config_anywhere_inherits_from_the_wheel_s(site, tmp_path):
+    (tmp_path / 'mine.py').write_text(
+        "_base_ = 'clsa_mm::cifar10/clsa_r18_1xb256_200e_cifar10.py'\nmodel = dict(bank='own')\n"
+    )
+    tool = site / 'clsa_mm/.mim/tools/misc/print_config.py'
+    done = subprocess.run(
+        [sys.executable, tool, 'mine.py', '--diff', '--cfg-options', 'train_cfg.max_epochs=3'],
+        env={**os.environ, 'PYTHONPATH': str(site), 'OMP_NUM_THREADS': '1'},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    changes = [line for line in done.stdout.splitlines() if line[:2] in ('- ', '+ ')]
+    assert changes == [
+        "- model.bank = 'batch'",
+        "+ model.bank = 'own'",
+        '- train_cfg.max_epochs = 200',
+        '+ train_cfg.max_epochs = 3',
+    ]
+
+
 def test_mim_search(site, tmp_path):
     done = mim('search', 'clsa_mm', '--json', 'index.json', site=site, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -142,9 +164,9 @@ def test_mim_train_and_test(site, image_root, tmp_path):
         'model.backbone.stem_channels=8',
         'model.head.in_channels=64',
     ]
+    options += [f'train_dataloader.dataset.data_root={image_root}']
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        options += [f'{loader}.dataset.data_root={image_root}', f'{loader}.num_workers=0']
-        options += [f'{loader}.persistent_workers=False', f'{loader}.batch_size=16']
+        options += [f'{loader}.num_workers=0', f'{loader}.batch_size=16']
     done = mim('train', 'clsa_mm', f'{LINEAR}.py', '--gpus', 0, '--work-dir', 'work',
                '--cfg-options', 'train_cfg.max_epochs=1', *options, site=site, cwd=tmp_path)  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]

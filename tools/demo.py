@@ -18,7 +18,7 @@ import matplotlib
 
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt
-from benchmarks.compare import ROOT, run
+from benchmarks.commands import ROOT, run
 
 PRETRAIN = 'configs/embedded/clsa_r18_1xb64_24e_embedded.py'
 LINEAR = 'configs/benchmarks/classification/linear_r18_1xb64_15e_embedded.py'
@@ -34,11 +34,27 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def start_anew(work_dir: Path) -> None:
+    """Remove what an earlier demo left, and nothing else.
+
+    Raises:
+        SystemExit: If the folder has content and is not an earlier demo's.
+    """
+    mark = work_dir / '.demo'
+    if work_dir.exists() and any(work_dir.iterdir()) and not mark.exists():
+        raise SystemExit(
+            f'{work_dir.absolute()} is not empty and no earlier demo has made it: give another --work-dir.'
+        )
+    shutil.rmtree(work_dir / 'seed_0', ignore_errors=True)
+    work_dir.mkdir(parents=True, exist_ok=True)
+    mark.touch()
+
+
 def compare(work_dir: Path, pictures: Path, epochs: int | None) -> None:
     """Pretrain and evaluate before and after, by tools/benchmarks/compare.py."""
     root = f'train_dataloader.dataset.data_root={pictures}'
     schedule = [] if epochs is None else [f'train_cfg.max_epochs={epochs}']
-    options = {'train': [root, *schedule], 'knn': [root], 'linear': [root, *schedule]}
+    options = {'model': [root], 'train': schedule, 'linear': schedule}
     command = ['tools/benchmarks/compare.py', PRETRAIN, '--linear', LINEAR, '--work-dir', str(work_dir)]
     command += [f'--{name}-options={" ".join(words)}' for name, words in options.items()]
     if code := subprocess.run([sys.executable, *command]).returncode:
@@ -71,8 +87,7 @@ def main() -> None:
     os.chdir(ROOT)
     start = time.time()
     work_dir = Path(args.work_dir)
-    shutil.rmtree(work_dir / 'seed_0', ignore_errors=True)  # a demo starts anew
-    work_dir.mkdir(parents=True, exist_ok=True)
+    start_anew(work_dir)
     pictures = Path(args.data) / 'imagenet'
 
     run(

@@ -15,13 +15,13 @@ from pathlib import Path
 import clsa_mm  # noqa: F401  # isort: skip  checks the stack before anything of it is imported
 
 from mmengine.config import DictAction
-from mmengine.dist import init_dist, is_distributed
+from mmengine.dist import init_dist, is_distributed, is_main_process
 from mmengine.registry import init_default_scope
 
 from clsa_mm.checkpoints.read import register_safe_loader
 from clsa_mm.engine.machine import adapt_to_machine
 from clsa_mm.engine.settings import load_config
-from clsa_mm.evaluation import save_features
+from clsa_mm.evaluation import load_features, save_features
 from clsa_mm.evaluation.dataloaders import build_dataloader, build_folder_dataloader
 from clsa_mm.evaluation.feature_files import new_folder
 from clsa_mm.evaluation.frozen_model import build_frozen_model, describe_source
@@ -70,7 +70,10 @@ def main() -> None:
     for split in splits:
         loader = build_folder_dataloader(cfg, args.images) if args.images else build_dataloader(cfg, split)
         folder = save_features(model, loader, args.out / split, dict(source, split=split))
-        print(f'{folder}: features of {len(loader.dataset)} images')
+        if is_main_process():
+            meta = load_features(folder).meta
+            left_out = f', {meta["unreadable"]} unreadable ones left out' if meta['unreadable'] else ''
+            print(f'{folder}: features of {meta["images"]} images{left_out}')
 
 
 if __name__ == '__main__':

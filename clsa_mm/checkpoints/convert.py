@@ -1,8 +1,6 @@
 """From one library's checkpoint to another's."""
 
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from clsa_mm.checkpoints.layouts import (
 from clsa_mm.checkpoints.read import CheckpointError, read_checkpoint
 from clsa_mm.checkpoints.safe_pickle import dump_arrays
 from clsa_mm.checkpoints.targets import TARGETS, Target
+from clsa_mm.checkpoints.unfinished import unfinished
 
 FORMATS = tuple(TARGETS)
 # What a training checkpoint has beside the model.
@@ -118,7 +117,8 @@ def convert_file(
     Raises:
         FileNotFoundError: If there is no ``source``.
         FileExistsError: If ``destination`` exists and ``force`` is not given.
-        CheckpointError: If it cannot be converted or written, or ``destination`` is no name for such a file.
+        OSError: If ``destination`` cannot be written.
+        CheckpointError: If it cannot be converted, or ``destination`` is no name for such a file.
     """
     _check_destination(destination, target, force)
     conversion = convert(read_checkpoint(source), target, source_format)
@@ -128,36 +128,10 @@ def convert_file(
 
 def write_checkpoint(content: dict, path: Path) -> None:
     """Write a whole file or none: torch's format, or for ``.pkl`` a pickle of numpy arrays."""
-    with unfinished_file(path) as unfinished:
-        with unfinished.open('wb') as file:
+    with unfinished(path) as part:
+        with part.open('wb') as file:
             (dump_arrays if path.suffix == '.pkl' else torch.save)(content, file)
-        os.replace(unfinished, path)
-
-
-@contextmanager
-def unfinished_file(path: Path) -> Iterator[Path]:
-    """Lend a name beside ``path``, to write to and to rename; what fails leaves nothing, nor new folders.
-
-    Raises:
-        CheckpointError: If the system refuses a step: no permission, a full disk, a file for a folder.
-    """
-    new_folders: list[Path] = []
-    unfinished = path.with_name(f'.{path.name}.{os.getpid()}.unfinished')
-    try:
-        new_folders += [folder for folder in path.parents if not folder.exists()]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield unfinished
-    except BaseException as error:
-        for remove in (unfinished.unlink, *(folder.rmdir for folder in new_folders)):
-            with suppress(OSError):
-                remove()
-        # torch's writer covers the system's error with one of its own.
-        cause = error.__context__ if isinstance(error, RuntimeError) else error
-        if not isinstance(cause, OSError) or cause.errno is None:
-            raise
-        raise CheckpointError(
-            f'{path} cannot be written: {cause}. Mend that, or give another path.'
-        ) from error
+        part.replace(path)
 
 
 def _check_destination(path: Path, target: str, force: bool) -> None:

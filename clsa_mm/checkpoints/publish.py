@@ -1,6 +1,5 @@
 """A checkpoint to give away: weights, config and versions, with its hash in its name."""
 
-import os
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
@@ -9,10 +8,10 @@ import torch
 from mmengine.config import Config
 
 from clsa_mm.checkpoints.backbone import backbone_state_dict, load_backbone
-from clsa_mm.checkpoints.convert import unfinished_file
 from clsa_mm.checkpoints.layouts import some, take_apart, weights_of
 from clsa_mm.checkpoints.read import CheckpointError, file_sha256, read_checkpoint
 from clsa_mm.checkpoints.targets import plain_meta
+from clsa_mm.checkpoints.unfinished import unfinished
 from clsa_mm.version import __version__
 
 # Import name of the package and the distributions that may bring it.
@@ -40,8 +39,9 @@ def publish_checkpoint(
     Raises:
         FileNotFoundError: If there is no ``source``.
         FileExistsError: If the very file is there already.
-        CheckpointError: If it cannot be read or written, no config is known, or ``config`` does not belong
-            to the weights.
+        OSError: If it cannot be written.
+        CheckpointError: If it cannot be read, no config is known, or ``config`` does not belong to the
+            weights.
     """
     checkpoint = read_checkpoint(source)
     meta = plain_meta(checkpoint, 'cfg', 'epoch', 'iter', 'seed', 'experiment_name')
@@ -63,15 +63,15 @@ def publish_checkpoint(
         left_out += [str(name) for name in checkpoint if name not in ('meta', 'state_dict')]
 
     stem = destination.name.removesuffix('.pth')
-    with unfinished_file(destination) as unfinished:
-        with unfinished.open('wb') as file:  # by its name, torch would write that into the file
+    with unfinished(destination) as part:
+        with part.open('wb') as file:  # by its name, torch would write that into the file
             torch.save(dict(meta=meta, state_dict=state), file)
         if config is not None:
-            _try_pair(unfinished, source, config)
-        path = destination.with_name(f'{stem}-{file_sha256(unfinished)[:8]}.pth')
+            _try_pair(part, source, config)
+        path = destination.with_name(f'{stem}-{file_sha256(part)[:8]}.pth')
         if path.exists():
             raise FileExistsError(f'{path} exists, with the same content; nothing to do.')
-        os.replace(unfinished, path)
+        part.replace(path)
     return path, left_out
 
 

@@ -155,7 +155,8 @@ def _unread_variables(path: Path, cfg: Config, read: Set[str]) -> Iterator[tuple
 
 def _advice(name: str, cfg: Config) -> str:
     """The settings that a wrong name may have meant: the same last name, a word of it, or a typo away."""
-    built = {key: cfg[key] for key in BUILT if cfg.get(key) is not None}
+    wrong = name.partition('.')[0]
+    built = {key: cfg[key] for key in BUILT if cfg.get(key) is not None and key != wrong}
     last = {full: full.rpartition('.')[2] for full, _ in settings(built)}
     known = set(last.values())
     parts = [part for part in reversed(name.split('.')) if not part.isdecimal()]

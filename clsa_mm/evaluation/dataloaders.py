@@ -2,15 +2,53 @@
 
 import copy
 
+import cv2
 import torch
 from mmengine.config import Config
 from mmengine.registry import DATASETS, HOOKS
 from mmengine.runner import Runner
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import DataLoader, Dataset, Subset
+
+from clsa_mm.datasets.transforms.load_image import CorruptImageError
+
+# What our LoadImage and mmcv's LoadImageFromFile raise for a file that is missing or broken. Anything else is
+# a fault of the pipeline and goes through.
+_UNREADABLE = (CorruptImageError, OSError, AssertionError, cv2.error)
+
+
+class ReadableImages(Dataset):
+    """A data set in which the next readable image takes the place of one that cannot be read.
+
+    A sample has a further entry, ``unreadable``: why its own image could not be read, or ''. So batches
+    keep their size, on every rank, and whoever takes the samples leaves the marked ones out.
+
+    Args:
+        dataset: Of dictionaries.
+    """
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> dict:
+        """The sample, or one in its place.
+
+        Raises:
+            ValueError: If no image can be read.
+        """
+        reason = ''
+        for offset in range(len(self)):
+            try:
+                return dict(self.dataset[(index + offset) % len(self)], unreadable=reason)
+            except _UNREADABLE as error:
+                reason = reason or f'{type(error).__name__}: {error}'
+        raise ValueError(f'None of the {len(self)} images can be read. One of them: {reason}')
 
 
 def build_in_order(loader: dict, limit: int | None = None, seed: int = 0) -> DataLoader:
-    """Build a data loader that gives each image once, in the data set's order.
+    """Build a data loader that gives each image once, in the data set's order, and marks unreadable ones.
 
     Args:
         loader: Data loader config; what it says of sampler, collating and the last batch does not count.
@@ -25,7 +63,7 @@ def build_in_order(loader: dict, limit: int | None = None, seed: int = 0) -> Dat
         dataset = Subset(dataset, chosen.sort().values.tolist())
     in_order = dict(
         loader,
-        dataset=dataset,
+        dataset=ReadableImages(dataset),
         sampler=dict(type='DefaultSampler', shuffle=False),
         collate_fn=dict(type='default_collate'),
         drop_last=False,
@@ -76,6 +114,17 @@ def build_folder_dataloader(cfg: Config, images: str) -> DataLoader:
     pipeline = loaders['test']['dataset']['pipeline']
     dataset = dict(type='ImageFolder', data_prefix=images, test_mode=True, pipeline=pipeline)
     return build_in_order(dict(loaders['test'], dataset=dataset))
+
+
+def source_of(dataset: Dataset) -> Dataset:
+    """The data set of a config below subsets and :class:`ReadableImages`.
+
+    Args:
+        dataset: Any.
+    """
+    while isinstance(dataset, (Subset, ReadableImages)):
+        dataset = dataset.dataset
+    return dataset
 
 
 def find_hook(cfg: Config, kind: str) -> dict | None:

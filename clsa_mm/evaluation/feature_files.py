@@ -1,8 +1,6 @@
 """Features on disk: written batch by batch, read by memory mapping."""
 
 import json
-import os
-import shutil
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -15,6 +13,8 @@ from mmengine.dist import is_main_process
 from torch import nn
 from torch.utils.data import DataLoader
 
+from clsa_mm.checkpoints.unfinished import unfinished
+from clsa_mm.evaluation.dataloaders import source_of
 from clsa_mm.evaluation.features import FeatureBatch, iter_features
 from clsa_mm.evaluation.labels import label_kind, label_matrix, labels_of
 
@@ -27,8 +27,9 @@ class FeatureSet:
         features: float32, shape (N, D).
         labels: int64, shape (N,); or int8, shape (N, C), 1 where the image shows the class, 0 where not,
             -1 where all its objects of the class are difficult; or None.
-        meta: ``labels`` (``'single'``, ``'multi'`` or ``'none'``), ``classes`` (names or None), ``images``,
-            ``dimensions``, ``layer``, and what the writer added.
+        meta: ``labels`` (``'single'``, ``'multi'`` or ``'none'``), ``classes`` (names or None), ``images``
+            (number of features), ``unreadable`` (number of images left out), ``dimensions``, ``layer``, and
+            what the writer added.
         folder: Where the files lie.
     """
 
@@ -55,10 +56,10 @@ def save_features(
 ) -> Path:
     """Extract the features of a data set into a folder: everything, or nothing on an error.
 
-    Memory is bounded by a batch (and the images' paths). ``features.npy`` and ``labels.npy`` are numpy's
-    own files. The features are those of the backbone's last output, averaged over positions if it is a
-    map; an earlier stage is the config's ``model.backbone.out_indices``. With several ranks all have to
-    call; the main one writes.
+    Images that cannot be read are left out of features, labels and paths alike. Memory is bounded by a
+    batch (and the images' paths). ``features.npy`` and ``labels.npy`` are numpy's own files. The features
+    are those of the backbone's last output, averaged over positions if it is a map; an earlier stage is
+    the config's ``model.backbone.out_indices``. With several ranks all have to call; the main one writes.
 
     Args:
         model: As of :func:`clsa_mm.evaluation.features.iter_features`.
@@ -74,20 +75,20 @@ def save_features(
         ValueError: As ``iter_features``, or if labels are not as the data set promises.
     """
     folder = new_folder(folder)
-    dataset, kind = dataloader.dataset, label_kind(dataloader.dataset)
+    dataset, kind = source_of(dataloader.dataset), label_kind(dataloader.dataset)
     classes = getattr(dataset, 'metainfo', {}).get('classes')
     read_labels = {'single': labels_of, 'none': None}.get(kind)
     if kind == 'multi':
         difficult = 'gt_label_difficult' in dataset.get_data_info(0)
         read_labels = partial(label_matrix, num_classes=len(classes), difficult=difficult)
     meta = dict(
-        meta or {}, labels=kind, classes=classes and list(classes), images=len(dataset),
-        layer=f'last output of {type(_bare(model).backbone).__name__}, averaged over positions',
+        meta or {}, labels=kind, classes=classes and list(classes),
+        layer=f'last output of {type(model.backbone).__name__}, averaged over positions',
     )  # fmt: skip
     batches = iter_features(model, dataloader, read_labels, folder.name, with_paths=True)
     with closing(batches):
         if is_main_process():
-            _write(folder, batches, meta)
+            _write(folder, batches, meta, len(dataloader.dataset))
         else:
             for _ in batches:
                 pass
@@ -163,39 +164,36 @@ def check_same_source(train: FeatureSet, test: FeatureSet, labels: str | None = 
             )
 
 
-def _bare(model: nn.Module) -> nn.Module:
-    return getattr(model, 'module', model)
-
-
-def _write(folder: Path, batches: Iterable[FeatureBatch], meta: dict) -> None:
-    """Write into a folder beside the wanted one, and rename it when it is whole."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = folder.with_name(f'.{folder.name}.{os.getpid()}.tmp')
-    unfinished.mkdir()
-    try:
+def _write(folder: Path, batches: Iterable[FeatureBatch], meta: dict, total: int) -> None:
+    with unfinished(folder) as part:
+        part.mkdir()
         paths = []
         with ExitStack() as stack:
             names = ('features', 'labels') if meta['labels'] != 'none' else ('features',)
-            files = {name: stack.enter_context(open(unfinished / f'{name}.npy', 'wb')) for name in names}
+            files = {name: stack.enter_context(open(part / f'{name}.npy', 'wb')) for name in names}
             for batch in batches:
                 for name, file in files.items():
-                    _append(file, getattr(batch, name).numpy(), meta['images'])
+                    rows = getattr(batch, name).numpy()
+                    if not paths:
+                        _write_header(file, rows, total)
+                    file.write(rows.tobytes())
                 paths += batch.paths
-        (unfinished / 'paths.json').write_text(json.dumps(paths))
-        meta = dict(meta, dimensions=batch.features.shape[1])
-        (unfinished / 'meta.json').write_text(json.dumps(meta, indent=2) + '\n')
-        os.replace(unfinished, folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-
-
-def _append(file: BinaryIO, rows: np.ndarray, total: int) -> None:
-    """Add rows to a .npy file of ``total``. Not by mapping it: then a full disk would end the process."""
-    if file.tell() == 0:
-        header = dict(
-            descr=np.lib.format.dtype_to_descr(rows.dtype),
-            fortran_order=False,
-            shape=(total, *rows.shape[1:]),
+            for name, file in files.items():
+                file.seek(0)
+                _write_header(file, getattr(batch, name).numpy(), len(paths))
+        (part / 'paths.json').write_text(json.dumps(paths))
+        meta = dict(
+            meta, images=len(paths), unreadable=total - len(paths), dimensions=batch.features.shape[1]
         )
-        np.lib.format.write_array_header_1_0(file, header)
-    file.write(rows.tobytes())
+        (part / 'meta.json').write_text(json.dumps(meta, indent=2) + '\n')
+        part.replace(folder)
+
+
+def _write_header(file: BinaryIO, rows: np.ndarray, total: int) -> None:
+    """Begin a .npy file of ``total`` rows like these. Not by mapping it: a full disk would end the process.
+
+    numpy pads the header so that it can be written again with another number of rows.
+    """
+    shape = (total, *rows.shape[1:])
+    header = dict(descr=np.lib.format.dtype_to_descr(rows.dtype), fortran_order=False, shape=shape)
+    np.lib.format.write_array_header_1_0(file, header)

@@ -1,5 +1,6 @@
 """Extraction of frozen features: a vector and a label per image, on any number of ranks."""
 
+import logging
 import random
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -9,9 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from mmengine.dataset import DefaultSampler
-from mmengine.dist import all_gather, all_gather_object, get_world_size
+from mmengine.dist import all_gather, all_gather_object, broadcast, get_world_size
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 from clsa_mm.evaluation.labels import labels_of
 
 _REPORT_SECONDS = 20.0
+_SHOWN_REASONS = 10
 
 
 def global_average_pool(outputs: Tensor | tuple[Tensor, ...] | list[Tensor]) -> Tensor:
@@ -88,18 +89,19 @@ def iter_features(
 ) -> Generator[FeatureBatch, None, None]:
     """Run the backbone over a data set, batch by batch, and pool its last feature map.
 
-    The backbone works in eval mode and without gradients; afterwards every module's mode and the
-    states of all random number generators are as before, so that measuring during training does not
-    change the training. With several ranks each one works on a shard and receives the features of
-    the whole data set, in its order and every image once. Close it (``contextlib.closing``) if you
-    stop early.
+    The backbone works in eval mode and without gradients; afterwards every module's mode and buffers
+    and the states of all random number generators are as before, so that measuring during training
+    does not change the training. With several ranks each one works on a shard, with the buffers
+    (BatchNorm's statistics) of rank 0, which are those that a checkpoint holds, and receives the
+    features of the whole data set, in its order and every image once. Images that the data loader
+    marks as unreadable are left out and warned of. Close it (``contextlib.closing``) if you stop early.
 
     Args:
-        model: A model with ``backbone`` and ``data_preprocessor``, bare or wrapped
-            (DistributedDataParallel). The preprocessor moves and normalises the images, as in
-            training.
-        dataloader: Batches of one view per image. With several ranks its sampler has to be
-            ``DefaultSampler(round_up=True)``.
+        model: A model with ``backbone`` and ``data_preprocessor``, not wrapped for distributed training.
+            The preprocessor moves and normalises the images, as in training.
+        dataloader: Batches of one view per image; of
+            :func:`clsa_mm.evaluation.dataloaders.build_in_order`, images that cannot be read are left
+            out. With several ranks its sampler has to be ``DefaultSampler(round_up=True)``.
         read_labels: Turns the samples of a batch into labels, (N, ...), such as
             :func:`clsa_mm.evaluation.labels.labels_of`; None leaves labels out.
         name: What the progress messages call the data.
@@ -111,11 +113,9 @@ def iter_features(
     Raises:
         ValueError: If the data has several views, or the data loader leaves images out.
     """
-    if is_model_wrapper(model):
-        model = model.module
     _check_sampler(dataloader)
-    seen, total = 0, len(dataloader.dataset)
-    with _evaluating(model), preserved_random_states():
+    seen, total, unreadable = 0, len(dataloader.dataset), []
+    with _evaluating(model), _buffers_of_main_rank(model.backbone), preserved_random_states():
         progress = _Progress(name, len(dataloader))
         for batch in dataloader:
             samples = batch.get('data_samples')
@@ -123,11 +123,18 @@ def iter_features(
             features = _interleave(global_average_pool(model.backbone(images)))
             labels = _interleave(read_labels(samples).to(images.device)) if read_labels else None
             paths = _interleave_paths(samples or [None] * len(images)) if with_paths else None
-            wanted = total - seen  # the sampler repeats some images, so that all ranks have as many
+            reasons = batch.get('unreadable') or [''] * len(images)
+            unreadable += filter(None, reasons)
+            flags = torch.tensor([not reason for reason in reasons], dtype=torch.uint8)
+            readable = _interleave(flags.to(images.device))
+            # The sampler repeats some images, so that all ranks have as many.
+            kept = readable[: total - seen].nonzero().flatten()
             seen += len(features)
-            parts = (features, labels, paths)
-            yield FeatureBatch(*(part if part is None else part[:wanted] for part in parts))
+            if len(kept):
+                chosen = None if paths is None else [paths[i] for i in kept]
+                yield FeatureBatch(features[kept], None if labels is None else labels[kept], chosen)
             progress.step()
+        _warn_of_unreadable(name, total, unreadable)
     if seen < total or not seen:
         raise ValueError(
             f'The data loader gave {seen} of {total} images: set '
@@ -142,6 +149,18 @@ def _check_sampler(dataloader: DataLoader) -> None:
             'With several ranks each image is counted exactly once only if the data loader has '
             "`sampler=dict(type='DefaultSampler', shuffle=False, round_up=True)`, got "
             f'{type(sampler).__name__}.'
+        )
+
+
+def _warn_of_unreadable(name: str, total: int, reasons: list[str]) -> None:
+    """Say which images, of all ranks, were left out and why."""
+    reasons = sorted({reason for shard in all_gather_object(reasons) for reason in shard})
+    if reasons:
+        shown = '\n  '.join(reasons[:_SHOWN_REASONS] + ['...'] * (len(reasons) > _SHOWN_REASONS))
+        print_log(
+            f'{len(reasons)} of {total} images of {name} cannot be read and are left out:\n  {shown}',
+            logger='current',
+            level=logging.WARNING,
         )
 
 
@@ -183,6 +202,22 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes:
             module.training = training
+
+
+@contextmanager
+def _buffers_of_main_rank(module: nn.Module) -> Iterator[None]:
+    """Rank 0's buffers on all ranks inside: each rank's BatchNorm has seen other images."""
+    if get_world_size() == 1:
+        yield
+        return
+    own = [buffer.clone() for buffer in module.buffers()]
+    for buffer in module.buffers():
+        broadcast(buffer)
+    try:
+        yield
+    finally:
+        for buffer, value in zip(module.buffers(), own, strict=True):
+            buffer.copy_(value)
 
 
 @contextmanager

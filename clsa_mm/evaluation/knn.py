@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from clsa_mm.evaluation.accuracy import top_accuracies
+
 # Numbers per intermediate tensor (float32: 256 MiB), whatever the sizes of bank and queries.
 _CHUNK_NUMBERS = 2**26
 
@@ -80,18 +82,17 @@ def knn_accuracy(
         query_labels: Their true classes, shape (Q,).
         k: Number of neighbours, 1 to B.
         temperature: Divides the cosine similarity, > 0.
-        topk: For each n, count a query as right if its class is among the first n predictions.
+        topk: As of :func:`clsa_mm.evaluation.accuracy.top_accuracies`.
 
     Returns:
-        ``{'top1': ..., 'top5': ...}`` (one entry for each n of ``topk``), in percent, 0 to 100.
+        ``{'top1': ..., 'top5': ...}``, in percent, 0 to 100.
 
     Raises:
         ValueError: As :func:`weighted_knn`, and if a query label does not fit.
     """
     _check_features('queries', queries, query_labels)
     ranked = weighted_knn(bank, bank_labels, queries, k, temperature, num_predictions=max(topk))
-    hits = ranked == query_labels.to(ranked.device)[:, None]
-    return {f'top{n}': 100.0 * hits[:, :n].any(1).double().mean().item() for n in topk}
+    return top_accuracies(ranked, query_labels, topk)
 
 
 def _vote(similarity: Tensor, bank_labels: Tensor, k: int, temperature: float) -> Tensor:

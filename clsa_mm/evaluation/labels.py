@@ -7,7 +7,9 @@ import torch
 from mmpretrain.datasets import MultiLabelDataset
 from mmpretrain.structures import DataSample
 from torch import Tensor
-from torch.utils.data import Dataset, Subset
+from torch.utils.data import Dataset
+
+from clsa_mm.evaluation.dataloaders import source_of
 
 LabelKind = Literal['single', 'multi', 'none']
 
@@ -16,15 +18,13 @@ def label_kind(dataset: Dataset) -> LabelKind:
     """Tell which labels the images of a data set have.
 
     Args:
-        dataset: A data set of mmpretrain or a ``Subset`` of one, with ``PackInputs`` in its pipeline.
+        dataset: A data set of mmpretrain with ``PackInputs`` in its pipeline, or what
+            :func:`~clsa_mm.evaluation.dataloaders.build_in_order` makes of one.
 
     Returns:
         ``'single'``, ``'multi'`` (zero or more classes per image) or ``'none'``.
     """
-    source = dataset
-    while isinstance(source, Subset):
-        source = source.dataset
-    if isinstance(source, MultiLabelDataset):
+    if isinstance(source_of(dataset), MultiLabelDataset):
         return 'multi'
     return 'single' if 'gt_label' in (dataset[0].get('data_samples') or ()) else 'none'
 

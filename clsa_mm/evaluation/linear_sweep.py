@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
+from clsa_mm.evaluation.accuracy import top_accuracies
 from clsa_mm.evaluation.voc07_metric import score_multi_label
 
 Schedule = Literal['cosine', 'constant']
@@ -162,22 +163,6 @@ def loss_per_head(logits: Tensor, target: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, target, reduction='none').sum(2).mean(1)
 
 
-def top_accuracies(logits: Tensor, labels: Tensor, topk: Sequence[int] = (1, 5)) -> dict[str, float]:
-    """Top-k accuracies.
-
-    Args:
-        logits: Shape (N, C).
-        labels: Integers, shape (N,).
-        topk: Which k; those above C are taken as C.
-
-    Returns:
-        ``{'top1': ..., 'top5': ...}``, in percent.
-    """
-    ranked = logits.topk(min(max(topk), logits.shape[1])).indices
-    hits = ranked == labels[:, None]
-    return {f'top{k}': 100 * hits[:, :k].any(1).double().mean().item() for k in topk}
-
-
 def score_heads(
     logits: Tensor, labels: np.ndarray, names: Sequence[str] | None = None
 ) -> list[dict[str, float] | None]:
@@ -198,7 +183,8 @@ def score_heads(
         if not head.isfinite().all():
             scores.append(None)
         elif labels.ndim == 1:
-            scores.append(top_accuracies(head, torch.from_numpy(np.array(labels))))
+            ranked = head.topk(min(5, head.shape[1])).indices
+            scores.append(top_accuracies(ranked, torch.from_numpy(np.array(labels))))
         else:
             scores.append(score_multi_label(head.numpy(), np.array(labels), names, classwise=False))
     return scores

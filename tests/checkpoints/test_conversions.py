@@ -19,7 +19,7 @@ from clsa_mm.checkpoints import FORMATS, convert, convert_file
 from clsa_mm.checkpoints.backbone import CheckpointError, backbone_state_dict, read_checkpoint
 from clsa_mm.checkpoints.convert import write_checkpoint
 
-DEPTHS = reference.DEPTHS
+DEPTHS = (18, 50)  # basic blocks and bottlenecks; conversion_matrix.py goes through more
 IMAGES = torch.rand(2, 3, 48, 48, generator=torch.Generator().manual_seed(1))
 
 
@@ -56,7 +56,7 @@ def test_from_clsa_to_each(source, target, tmp_path):
 
 def detectron2_arrays(depth):
     """What ``build_resnet_backbone`` of detectron2 names its weights, with random values."""
-    blocks = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}[depth]
+    blocks = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3)}[depth]
     rng, arrays = np.random.default_rng(0), {}
 
     def conv(name, width_in, width_out, kernel):
@@ -181,12 +181,12 @@ def test_detectron2_names():
         'layer1.0.conv1.weight': 'res2.0.conv1.weight',
         'layer1.0.bn2.bias': 'res2.0.conv2.norm.bias',
         'layer2.3.conv3.weight': 'res3.3.conv3.weight',
-        'layer3.5.bn3.running_var': 'res4.5.conv3.norm.running_var',
+        'layer3.22.bn3.running_var': 'res4.22.conv3.norm.running_var',
         'layer4.0.downsample.0.weight': 'res5.0.shortcut.weight',
         'layer4.0.downsample.1.weight': 'res5.0.shortcut.norm.weight',
         'layer4.0.downsample.1.num_batches_tracked': 'res5.0.shortcut.norm.num_batches_tracked',
     }
-    state = {f'backbone.{k}': v for k, v in ResNet(50).state_dict().items()}
+    state = {f'backbone.{k}': v for k, v in ResNet(101).state_dict().items()}
     for i, name in enumerate(pairs):
         state[f'backbone.{name}'] = torch.full_like(state[f'backbone.{name}'], i)
     model = convert(dict(state_dict=state), 'detectron2').content['model']
@@ -349,7 +349,7 @@ def test_files_are_whole_and_not_replaced(tmp_path):
 
 @pytest.mark.parametrize('name', ['a.pth', 'a.pkl'])
 def test_a_full_disk_leaves_nothing(name, tmp_path, small_files):
-    with pytest.raises(CheckpointError, match=rf'{name} cannot be written: .*File too large.*another path'):
+    with pytest.raises(OSError, match=rf'{name} cannot be written: .*File too large.*another path'):
         write_checkpoint(dict(a=np.ones(100_000)), tmp_path / 'new' / 'folder' / name)
     assert list(tmp_path.iterdir()) == []
 

@@ -145,6 +145,6 @@ def test_a_config_of_a_smaller_backbone(trained, tmp_path):
 
 def test_no_folder_to_write_to(trained, tmp_path):
     (tmp_path / 'file').write_text('mine')
-    with pytest.raises(CheckpointError, match='file/a cannot be written: .*another path'):
+    with pytest.raises(OSError, match='file/a cannot be written: .*another path'):
         publish_checkpoint(trained[0], tmp_path / 'file' / 'a')
     assert (tmp_path / 'file').read_text() == 'mine'

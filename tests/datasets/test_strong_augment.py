@@ -6,11 +6,11 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from clsa_mm.datasets.transforms.strong_ops import OPERATIONS
 from mmengine.registry import TRANSFORMS
 from PIL import Image, ImageEnhance, ImageOps
 
 from clsa_mm.datasets.transforms.strong_augment import OFFICIAL_POOL, PAPER_POOL, StrongAugment
-from clsa_mm.datasets.transforms.strong_ops import OPERATIONS
 
 
 def make_image() -> np.ndarray:

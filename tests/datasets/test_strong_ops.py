@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 import torch
 import torchvision.transforms.v2.functional as tvf
+from clsa_mm.datasets.transforms.strong_ops import OPERATIONS
 from PIL import Image
 from scipy.ndimage import affine_transform, convolve
-
-from clsa_mm.datasets.transforms.strong_ops import OPERATIONS
 
 FACTORS = [0.05, 0.3, 0.5, 0.77, 0.95]
 

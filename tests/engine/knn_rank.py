@@ -20,10 +20,14 @@ def main(rank: int, world_size: int, port: int, images: Path, output: str) -> No
         'gloo', init_method=f'tcp://127.0.0.1:{port}', rank=rank, world_size=world_size
     )
     torch.manual_seed(0)
-    model = torch.nn.parallel.DistributedDataParallel(TinyModel())
+    model = torch.nn.parallel.DistributedDataParallel(TinyModel()).module
+    for buffer in model.backbone.buffers():  # as if each rank had trained on images of its own
+        buffer += rank
+    state = {name: value.clone() for name, value in model.state_dict().items()}
     hook = KNNHook(**knn_config(images, batch_size=3))
     scores = hook.score(model)
     features, labels = extract_features(model, hook._loaders['test'])
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
     torch.save(dict(scores=scores, features=features, labels=labels), output)
     distributed.barrier()  # neither leaves while the other still talks to it
     distributed.destroy_process_group()

@@ -30,6 +30,12 @@ def hook_config(folder: Path, **settings) -> dict:
     return dict(type='KNNHook', **knn_config(folder, **settings))
 
 
+def broken(path: Path) -> Path:
+    """A file that no image can be read from."""
+    path.write_bytes(path.read_bytes()[:60] if path.exists() else b'broken')
+    return path
+
+
 def train(folder: Path, name: str, hooks: list[dict], max_epochs: int = 2) -> Runner:
     """A short real training, shuffled and augmented."""
     loader = loader_config(folder / 'train', batch_size=7)
@@ -112,7 +118,11 @@ def test_max_bank_is_a_fixed_choice(folder: Path) -> None:
 
 
 def test_two_ranks_see_each_image_once(folder: Path) -> None:
-    """21 and 9 images on two ranks: both shards are padded by the sampler."""
+    """21 images and one that is broken, and 9: both shards are padded by the sampler.
+
+    The ranks' BatchNorm statistics differ; rank 0's count, which are those of the model here.
+    """
+    broken(folder / 'train' / 'green' / '0.png')
     paths = os.pathsep.join([str(ROOT), str(ROOT / 'tests')])
     script = Path(__file__).parent / 'knn_rank.py'
     with socket.socket() as free:
@@ -158,3 +168,39 @@ def test_too_small_a_bank_fails_before_the_first_iteration(folder: Path) -> None
 def test_settings_out_of_range(name: str) -> None:
     with pytest.raises(ValueError, match=f'{name} must be at least 1, got 0'):
         KNNHook({}, {}, {}, **{name: 0})
+
+
+def test_a_corrupt_image_is_left_out(folder: Path) -> None:
+    """The scores are those without the files; the first image, which is looked at first, is one of them."""
+    bank = dict(data_prefix=str(write_images(folder / 'bank', per_class=7)))
+    files = [broken(folder / name) for name in ('bank/blue/0.png', 'bank/red/6.png', 'test/green/1.png')]
+    runner = train(folder, 'run', [dict(hook_config(folder, interval=1), train=bank)], max_epochs=1)
+    (log,) = (folder / 'run').rglob('*.log')
+    text = log.read_text()
+    assert '2 of 21 images of the kNN bank cannot be read and are left out' in text
+    assert all(f'CorruptImageError: {path}: ' in text for path in files)
+    assert 'bank of 19 images, 8 tested' in text
+    for path in files:
+        path.unlink()
+    init_default_scope('mmpretrain')
+    expected = KNNHook(**knn_config(folder, train=bank)).score(runner.model)
+    assert logged(folder, 'run')[-1]['knn/top1'] == expected['top1']
+
+
+def test_training_goes_on_where_too_few_images_are_left(folder: Path) -> None:
+    bank = write_images(folder / 'bank', per_class=2)
+    for path in sorted(bank.rglob('*.png'))[2:]:
+        broken(path)
+    hook = dict(hook_config(folder, interval=1), train=dict(data_prefix=str(bank)))
+    train(folder, 'run', [hook], max_epochs=2)
+    (log,) = (folder / 'run').rglob('*.log')
+    message = 'kNN could not be measured after 3 iterations: k=5 neighbours of a bank of 2 images'
+    assert message in log.read_text()
+    assert (folder / 'run' / 'epoch_2.pth').exists()
+
+
+def test_the_checkpoint_is_written_before(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(KNNHook, 'score', lambda *_: pytest.fail('in the measurement'))
+    with pytest.raises(pytest.fail.Exception, match='in the measurement'):
+        train(folder, 'run', [hook_config(folder, interval=1)])
+    assert (folder / 'run' / 'epoch_1.pth').exists()

@@ -49,6 +49,28 @@ def test_gpus_change_nothing(machine) -> None:
         assert cfg.to_dict() == config(launcher).to_dict()
 
 
+def test_find_unused_parameters_reaches_the_wrapper(machine) -> None:
+    cfg = config('pytorch')
+    cfg.find_unused_parameters = True
+    adapt_to_machine(cfg)
+    assert cfg.model_wrapper_cfg == dict(
+        type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False, find_unused_parameters=True
+    )
+
+
+def test_a_wrapper_of_the_config_stays(machine) -> None:
+    cfg = config('pytorch')
+    cfg.model_wrapper_cfg = dict(type='MMSeparateDistributedDataParallel', static_graph=True)
+    adapt_to_machine(cfg)
+    assert cfg.model_wrapper_cfg == dict(
+        type='MMSeparateDistributedDataParallel', static_graph=True, device_ids=None
+    )
+    cfg = config('pytorch')
+    cfg.model_wrapper_cfg = dict(type='MMFullyShardedDataParallel')  # takes no device_ids
+    adapt_to_machine(cfg)
+    assert cfg.model_wrapper_cfg == dict(type='MMFullyShardedDataParallel')
+
+
 def test_other_launchers_need_a_gpu(machine) -> None:
     with pytest.raises(RuntimeError, match='--launcher slurm needs one.*torchrun'):
         adapt_to_machine(config('slurm'))

@@ -1,6 +1,5 @@
 """The hook in real runs of the runner."""
 
-import math
 from pathlib import Path
 
 import pytest
@@ -9,9 +8,12 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
+from small_runs import small_model, small_run
 
 from clsa_mm.engine import MomentumQueueHook
 from clsa_mm.models import CLSA
+
+HOOKS = dict(momentum_queue=dict(type='MomentumQueueHook'))
 
 
 class Spy(Hook):
@@ -34,21 +36,21 @@ class Spy(Hook):
             self.scalars[name] = list(buffer.data[0])
 
 
-def run(cfg, *hooks: Hook) -> tuple[Runner, Spy]:
-    runner, spy = Runner.from_cfg(cfg), Spy()
+def run(runner: Runner, *hooks: Hook) -> tuple[Runner, Spy]:
+    spy = Spy()
     for hook in (spy, *hooks):
         runner.register_hook(hook)
     runner.train()
     return runner, spy
 
 
-def test_one_update_and_one_enqueue_an_iteration(tiny_pretraining):
-    runner, spy = run(tiny_pretraining())
+def test_one_update_and_one_enqueue_an_iteration(tmp_path):
+    runner, spy = run(small_run(tmp_path, HOOKS))
     assert spy.calls == [('enqueue',), ('ema', 0.99)] * 12
     assert runner.model.queue.total == 12 * 8
 
 
-def test_gradient_accumulation_updates_once_per_optimizer_step(tiny_pretraining):
+def test_gradient_accumulation_updates_once_per_optimizer_step(tmp_path):
     """6 iterations an epoch in groups of 4: the runner steps at 4, 8 and at the end, 12."""
     steps = []
 
@@ -56,8 +58,8 @@ def test_gradient_accumulation_updates_once_per_optimizer_step(tiny_pretraining)
         def before_train(self, runner: Runner) -> None:
             runner.optim_wrapper.optimizer.register_step_post_hook(lambda *_: steps.append(runner.iter))
 
-    cfg = tiny_pretraining(**{'optim_wrapper.accumulative_counts': 4})
-    runner, spy = run(cfg, CountSteps())
+    wrapper = dict(optimizer=dict(type='SGD', lr=0.01), accumulative_counts=4)
+    runner, spy = run(small_run(tmp_path, HOOKS, optim_wrapper=wrapper), CountSteps())
     assert steps == [3, 7, 11]
     expected = [('enqueue',)] * 12
     for position in (4, 9, 14):
@@ -66,28 +68,39 @@ def test_gradient_accumulation_updates_once_per_optimizer_step(tiny_pretraining)
     assert runner.model.queue.total == 12 * 8
 
 
-def test_a_skipped_optimizer_step_moves_no_key_encoder(tiny_pretraining):
-    """As a gradient scaler does after an overflow: backward without step."""
+class ScaledOptimWrapper(OptimWrapper):
+    """Scales the loss as AMP does on GPUs, and has an infinite gradient in its third step."""
 
-    class SkipThird(OptimWrapper):
-        count = 0
+    def __init__(self, *arguments, **settings) -> None:
+        super().__init__(*arguments, **settings)
+        self.scaler = torch.amp.GradScaler('cpu', init_scale=4.0)
+        self.count = 0
 
-        def step(self, **kwargs) -> None:
-            self.count += 1
-            if self.count != 3:
-                super().step(**kwargs)
+    def backward(self, loss: torch.Tensor, **kwargs) -> None:
+        self.scaler.scale(loss).backward()
+        self.count += 1
+        if self.count == 3:
+            self.optimizer.param_groups[0]['params'][0].grad[0] = float('inf')
 
-    cfg = tiny_pretraining()
-    runner, spy = Runner.from_cfg(cfg), Spy()
-    runner.register_hook(spy)
-    optimizer = torch.optim.SGD(runner.model.parameters(), lr=0.01)
-    runner.optim_wrapper = SkipThird(optimizer)
-    runner.train()
+    def step(self, **kwargs) -> None:
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+
+
+@pytest.mark.parametrize('fused', [False, True])
+@pytest.mark.parametrize('guard', [False, True])
+def test_a_step_that_the_scaler_skips_moves_no_key_encoder(tmp_path, fused, guard):
+    """A fused optimizer is called also in a step that it is to skip."""
+    hooks = {**HOOKS, **(dict(finite_guard=dict(type='FiniteGuardHook')) if guard else {})}
+    runner = small_run(tmp_path, hooks)
+    parameters = [p for p in runner.model.parameters() if p.requires_grad]
+    runner.optim_wrapper = ScaledOptimWrapper(torch.optim.SGD(parameters, lr=0.01, fused=fused))
+    _, spy = run(runner)
     assert [call[0] for call in spy.calls].count('ema') == 11
     assert spy.calls[4:7] == [('enqueue',), ('enqueue',), ('ema', 0.99)]
 
 
-def test_the_order_is_the_official_one(tiny_pretraining):
+def test_the_order_is_the_official_one(tmp_path):
     """Keys come from an encoder that has seen all optimizer steps before, none of this iteration."""
     expected = {}
 
@@ -108,110 +121,93 @@ def test_the_order_is_the_official_one(tiny_pretraining):
                 for a, b in zip(self.key, model.key_encoder.parameters(), strict=True)
             )
 
-    run(tiny_pretraining(), Oracle())
+    run(small_run(tmp_path, HOOKS), Oracle())
     assert expected == {i: True for i in range(12)}
 
 
-def test_cosine_schedule(tiny_pretraining):
-    cfg = tiny_pretraining(
-        **{
-            'default_hooks.momentum_queue.schedule': 'cosine',
-            'default_hooks.momentum_queue.end_momentum': 0.999,
-        }
-    )
-    _, spy = run(cfg)
+def test_cosine_schedule(tmp_path):
+    hook = dict(type='MomentumQueueHook', schedule='cosine', end_momentum=0.999)
+    _, spy = run(small_run(tmp_path, dict(momentum_queue=hook)))
     used = [call[1] for call in spy.calls if call[0] == 'ema']
     assert used == pytest.approx(
         [reference.cosine_momentum(0.99, 0.999, step, 12) for step in range(12)], abs=1e-12
     )
 
 
-def test_reports(tiny_pretraining):
-    _, spy = run(tiny_pretraining(**{'default_hooks.momentum_queue.interval': 1}))
-    fill = spy.scalars['train/queue_fill']
-    assert fill == pytest.approx([1 / 3, 2 / 3] + [1] * 10)
-    assert spy.scalars['train/chance_level'] == pytest.approx([math.log(8 + 24)] * 12)
-    assert set(spy.scalars) >= {
-        'train/positive_similarity',
-        'train/negative_similarity',
-        'train/feature_std',
-        'train/momentum',
-    }
+def test_reports(tmp_path):
+    _, spy = run(small_run(tmp_path, dict(momentum_queue=dict(type='MomentumQueueHook', interval=1))))
+    assert spy.scalars['train/queue_fill'] == pytest.approx([1 / 3, 2 / 3] + [1] * 10)
+    assert spy.scalars['train/momentum'] == [0.99] * 12
+    assert spy.scalars['train/chance_level'] == pytest.approx([3.4657359] * 12)  # ln(8 + 24)
     assert all(-1 <= v <= 1 for v in spy.scalars['train/positive_similarity'])
     assert all(0 < v < 0.5 for v in spy.scalars['train/feature_std'])
+    # Only what is called a loss is minimised.
+    terms = [spy.scalars[f'train/{name}'] for name in ('loss_contrastive', 'loss_ddm')]
+    assert spy.scalars['train/loss'] == pytest.approx([sum(pair) for pair in zip(*terms, strict=True)])
 
 
-def test_non_finite_loss_stops_and_names_the_term(tiny_pretraining):
-    class Poison(Hook):
-        def before_train_iter(self, runner: Runner, batch_idx: int, data_batch=None) -> None:
-            if runner.iter == 3:
-                runner.model.head.ddm_temperature = float('nan')
-
-    cfg = tiny_pretraining()
-    runner = Runner.from_cfg(cfg)
-    runner.register_hook(Poison())
-    with pytest.raises(FloatingPointError, match='^loss_ddm is not finite in iteration 3.*--resume'):
+def test_warns_of_a_queue_as_long_as_the_data_set(tmp_path, monkeypatch):
+    for length, warns in ((48, True), (47, False)):
+        runner = small_run(tmp_path, HOOKS, model=small_model(queue_len=length), epochs=1)
+        messages = []
+        monkeypatch.setattr(runner.logger, 'warning', lambda message, *a, m=messages: m.append(message))
         runner.train()
-    assert runner.model.queue.total == 3 * 8
-    assert torch.isfinite(runner.model.queue.keys).all()
+        found = [m for m in messages if 'queue of 48 keys' in m and '48 images' in m and 'example 12' in m]
+        assert bool(found) is warns
 
 
-def warnings_of(cfg, monkeypatch) -> list[str]:
-    runner = Runner.from_cfg(cfg)
-    messages = []
-    monkeypatch.setattr(runner.logger, 'warning', lambda message, *a, **k: messages.append(message))
+class OtherModel(torch.nn.Module):
+    """Not a CLSA, and without a queue, but with what the hook asks for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = small_model()
+        self.data_preprocessor = self.model.data_preprocessor
+        self.momentum = 0.9
+        self.moved = []
+
+    def train_step(self, data: dict, optim_wrapper: OptimWrapper) -> dict:
+        return self.model.train_step(data, optim_wrapper)
+
+    def momentum_update(self, momentum: float) -> None:
+        self.moved.append(momentum)
+
+    def enqueue(self) -> None:
+        self.model.enqueue()
+
+
+def test_any_model_with_the_two_updates(tmp_path):
+    runner = small_run(tmp_path, HOOKS, model=OtherModel(), epochs=1)
     runner.train()
-    return messages
+    assert runner.model.moved == [0.9] * 6
+    assert runner.model.model.queue.total == 48
 
 
-def test_warns_of_a_queue_as_long_as_the_data_set(tiny_pretraining, monkeypatch):
-    messages = warnings_of(tiny_pretraining(**{'model.queue_len': 48}), monkeypatch)
-    assert any('queue of 48 keys' in m and '48 images' in m and 'for example 12' in m for m in messages)
-    messages = warnings_of(tiny_pretraining(**{'model.queue_len': 47}), monkeypatch)
-    assert not any('queue of' in m for m in messages)
-
-
-def test_warns_once_of_a_loss_that_stays_at_chance(tiny_pretraining, monkeypatch):
-    """An enormous temperature makes every bank entry equally likely: the loss is ln M exactly."""
-    options = {'train_cfg.max_epochs': 4, 'default_hooks.momentum_queue.chance_patience': 2}
-    stuck = tiny_pretraining(**options, **{'model.head.temperature': 1e6})
-    messages = [m for m in warnings_of(stuck, monkeypatch) if 'stayed at chance' in m]
-    assert len(messages) == 1
-    assert '3.466 of 3.466' in messages[0]
-    never_full = tiny_pretraining(**options, **{'model.head.temperature': 1e6, 'model.queue_len': 1000})
-    assert not [m for m in warnings_of(never_full, monkeypatch) if 'stayed at chance' in m]
-    # Without augmentation every query equals its key.
-    healthy = tiny_pretraining(**options, **{'model.head.temperature': 0.02})
-    views = healthy.train_dataloader.dataset.pipeline[1]
-    views.transforms = [
-        [dict(type='mmpretrain.ResizeEdge', scale=32), dict(type='mmpretrain.CenterCrop', crop_size=32)]
-    ] * 2
-    assert not [m for m in warnings_of(healthy, monkeypatch) if 'stayed at chance' in m]
-
-
-def test_errors_name_cause_and_remedy(tiny_pretraining):
+def test_errors_name_cause_and_remedy(tmp_path):
     with pytest.raises(ValueError, match="'constant' or 'cosine', got 'linear'"):
         MomentumQueueHook(schedule='linear')
     with pytest.raises(ValueError, match=r'end_momentum must be in \[0, 1\], got 2'):
         MomentumQueueHook(end_momentum=2)
-    cfg = tiny_pretraining()
-    runner = Runner.from_cfg(cfg)
-    runner.model.__class__ = torch.nn.Module  # not a CLSA
-    with pytest.raises(TypeError, match='drives a CLSA model.*remove the hook'):
-        MomentumQueueHook().before_train(runner)
+    for hooks, custom, place in (
+        (HOOKS, [], 'take momentum_queue out of default_hooks'),
+        ({}, [HOOKS['momentum_queue']], 'take the hook out of custom_hooks'),
+    ):
+        model = OtherModel()
+        del model.momentum
+        runner = small_run(tmp_path, hooks, model=model, custom_hooks=custom)
+        with pytest.raises(TypeError, match=f'momentum_update.*OtherModel is none: {place}'):
+            runner.train()
 
 
-def test_a_config_without_the_hook_fails_and_names_it(tiny_pretraining):
-    cfg = tiny_pretraining()
-    del cfg.default_hooks['momentum_queue']
-    with pytest.raises(RuntimeError, match='MomentumQueueHook'):
-        Runner.from_cfg(cfg).train()
+def test_a_run_without_the_hook_fails_and_names_it(tmp_path):
+    with pytest.raises(RuntimeError, match="momentum_queue=dict.type='MomentumQueueHook'. to default_hooks"):
+        small_run(tmp_path, {}).train()
 
 
 def test_logged_where_users_look(tiny_pretraining):
     runner = Runner.from_cfg(tiny_pretraining(**{'default_hooks.logger.interval': 1}))
     runner.train()
     text = next(Path(runner.log_dir).glob('*.log')).read_text()
-    assert 'queue_fill: 1.0000' in text
+    assert 'queue_fill: 1.0000' in text and 'positive_similarity: ' in text
     assert 'Effective batch: 8 images per optimizer step = 8 per process x 1 process(es)' in text
     assert 'Learning rate: 0.06, as in the config, not scaled' in text

@@ -11,6 +11,7 @@ from small_voc import labels_by_xml, make_voc
 from torch.utils.data import DataLoader
 
 from clsa_mm.evaluation import extract_features, load_features, save_features
+from clsa_mm.evaluation.dataloaders import build_in_order
 from clsa_mm.evaluation.feature_files import check_same_source
 
 
@@ -75,11 +76,39 @@ def test_images_without_labels(folder: Path, tmp_path: Path) -> None:
         check_same_source(read, read)
 
 
+@pytest.mark.parametrize('loader', ['LoadImage', 'LoadImageFromFile'])
+def test_images_that_cannot_be_read(folder: Path, tmp_path: Path, loader: str) -> None:
+    """Features, labels and paths are those of the others; a whole batch is broken, and the last image."""
+    names = ['blue/1.png', 'green/1.png', 'green/2.png', 'red/0.png', 'red/2.png']
+    for path in (folder / name for name in names):
+        path.write_bytes(path.read_bytes()[:60])
+    config = loader_config(folder, batch_size=2)
+    config['dataset']['pipeline'][0]['type'] = loader
+    model = TinyModel()
+    read = load_features(save_features(model, build_in_order(config), tmp_path / 'features'))
+    for path in (folder / name for name in names):
+        path.unlink()
+    features, labels = extract_features(model, build_in_order(config))
+    np.testing.assert_allclose(read.features, features.numpy(), rtol=1e-5, atol=1e-6)
+    assert read.labels.tolist() == labels.tolist() == [0, 0, 1, 2]
+    assert read.paths == sorted(map(str, folder.rglob('*.png')))
+    assert (read.meta['images'], read.meta['unreadable']) == (4, 5)
+
+
+def test_no_image_can_be_read(folder: Path, tmp_path: Path) -> None:
+    for path in folder.rglob('*.png'):
+        path.write_bytes(b'')
+    message = r'None of the 9 images can be read. One of them: CorruptImageError: .*0\.png'
+    with pytest.raises(ValueError, match=message):
+        save_features(TinyModel(), build_in_order(loader_config(folder)), tmp_path / 'features')
+    assert not (tmp_path / 'features').exists()
+
+
 def test_nothing_is_left_of_a_failure(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / 'out'
     with pytest.raises(ValueError, match='8 of 9 images'):
         save_features(TinyModel(), build_loader(loader_config(folder), drop_last=True), out / 'train')
-    assert list(out.iterdir()) == []
+    assert not out.exists()
 
 
 def test_a_folder_that_exists_is_kept(folder: Path, tmp_path: Path) -> None:

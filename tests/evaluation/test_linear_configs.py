@@ -66,7 +66,7 @@ def test_only_the_classifier_learns(name: str, image_root: Path, tmp_path: Path)
     torch.save(dict(state_dict=pretrained.state_dict()), tmp_path / 'pretrained.pth')
 
     cfg = tiny_config(name, image_root, tmp_path / 'second')
-    cfg.custom_hooks[0].checkpoint = str(tmp_path / 'pretrained.pth')
+    cfg.default_hooks.pretrained_backbone.checkpoint = str(tmp_path / 'pretrained.pth')
     spy = ModeSpy()
     runner = Runner.from_cfg(cfg)
     runner.register_hook(spy)
@@ -114,9 +114,8 @@ def test_imagenet_arithmetic_is_the_papers() -> None:
     assert cfg.train_cfg.max_epochs == 100
     parameter = torch.nn.Parameter(torch.zeros(1))
     optimizer = torch.optim.SGD([parameter], lr=10.0)
-    (scheduler,) = cfg.param_scheduler
-    assert scheduler.type == 'CosineAnnealingLR' and scheduler.end == cfg.train_cfg.max_epochs
-    torch_cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, scheduler.T_max, scheduler.eta_min)
+    assert cfg.param_scheduler == dict(type='CosineAnnealingLR', eta_min=0.0)
+    torch_cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, cfg.train_cfg.max_epochs)
     for _ in range(100):
         optimizer.step()
         torch_cosine.step()
@@ -130,6 +129,6 @@ def test_a_learned_classifier_is_tested_with_its_own_weights(image_root: Path, t
     runner.train()
     trained = runner.message_hub.get_scalar('val/accuracy/top1').current()
     cfg = tiny_config(name, image_root, tmp_path / 'second')
-    cfg.custom_hooks[0].checkpoint = str(tmp_path / 'does_not_exist.pth')
+    cfg.default_hooks.pretrained_backbone.checkpoint = str(tmp_path / 'does_not_exist.pth')
     cfg.load_from = str(tmp_path / 'first' / 'epoch_2.pth')
     assert Runner.from_cfg(cfg).test()['accuracy/top1'] == trained

@@ -86,7 +86,7 @@ def small(name: str, pictures: Path, work_dir: Path, checkpoint: Path | None) ->
     narrow(cfg)
     point_at(cfg, name, pictures)
     cfg.model.test_cfg.rcnn.score_thr = 0.0  # an unlearned detector has to find something too
-    cfg.custom_hooks[0].checkpoint = str(checkpoint) if checkpoint else None
+    cfg.default_hooks.pretrained_backbone.checkpoint = str(checkpoint) if checkpoint else None
     cfg.work_dir = str(work_dir)
     cfg.launcher = 'none'
     cfg.env_cfg.dist_cfg.backend = 'gloo'

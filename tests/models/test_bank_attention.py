@@ -1,10 +1,12 @@
 """Attention over the bank against loops over its entries, dense softmax in float64 and finite differences."""
 
 import dataclasses
+from collections.abc import Callable
 
 import pytest
 import reference
 import torch
+import torch.multiprocessing as mp
 import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -35,28 +37,45 @@ def test_equals_loops_over_the_bank():
         torch.testing.assert_close(log_partition, torch.log(total), rtol=0, atol=1e-12)
 
 
+def check(kernel: kernels.Kernel, dtype: torch.dtype, tolerance: float, shape: tuple[int, int, int]) -> None:
+    number, entries, channels = shape
+    queries, bank = unit(number, channels, seed=2, dtype=dtype), unit(entries, channels, seed=3, dtype=dtype)
+    result = kernel(queries, bank, 1 / 0.2)
+    assert [tensor.dtype for tensor in result] == [dtype, dtype]
+    for ours, expected in zip(result, dense(queries, bank, 0.2), strict=True):
+        torch.testing.assert_close(ours.double(), expected, rtol=tolerance, atol=tolerance)
+
+
+# Queries, bank, channels: nothing is a multiple of anything.
+SHAPES = [(1, 1, 1), (1, 1, 16), (3, 7, 3), (33, 64, 17), (70, 65, 128), (200, 31, 5)]
+
+
 @pytest.mark.parametrize(
     ('kernel', 'dtype', 'tolerance'),
     [
         (kernels.PLAIN, torch.float64, 1e-12),
         (kernels.CPU_FLASH, torch.float64, 1e-12),
         (kernels.CPU_FLASH, torch.float32, 2e-6),
-        (kernels.FLEX, torch.float32, 2e-6),
     ],
 )
-@pytest.mark.parametrize(
-    'shape', [(1, 1, 1), (1, 1, 16), (3, 7, 3), (33, 64, 17), (70, 65, 128), (200, 31, 5)]
-)
+@pytest.mark.parametrize('shape', SHAPES)
 @pytest.mark.parametrize('rows', [7, 2048])
-@pytest.mark.filterwarnings('ignore:flex_attention called without torch.compile')
-def test_every_kernel_with_shapes_that_fit_nothing(kernel, dtype, tolerance, shape, rows, monkeypatch):
-    monkeypatch.setattr(kernels, '_flex_attention', lambda: kernels.flex.flex_attention)
-    number, entries, channels = shape
-    queries, bank = unit(number, channels, seed=2, dtype=dtype), unit(entries, channels, seed=3, dtype=dtype)
-    result = dataclasses.replace(kernel, rows=rows)(queries, bank, 1 / 0.2)
-    assert [tensor.dtype for tensor in result] == [dtype, dtype]
-    for ours, expected in zip(result, dense(queries, bank, 0.2), strict=True):
-        torch.testing.assert_close(ours.double(), expected, rtol=tolerance, atol=tolerance)
+def test_every_kernel(kernel, dtype, tolerance, shape, rows):
+    check(dataclasses.replace(kernel, rows=rows), dtype, tolerance, shape)
+
+
+def in_a_fork(function: Callable[[int], None]) -> None:
+    """Run what compiles elsewhere: after it, processes that tests fork could not run backward any more."""
+    mp.start_processes(function, nprocs=1, start_method='fork')
+
+
+def attend_with_flex(_: int) -> None:
+    kernels._flex_attention = lambda: kernels.flex.flex_attention  # not compiled
+    check(dataclasses.replace(kernels.FLEX, rows=7), torch.float32, 2e-6, SHAPES[3])
+
+
+def test_flex_attention():
+    in_a_fork(attend_with_flex)
 
 
 def test_a_long_bank_in_parts():
@@ -167,7 +186,7 @@ def test_queries_and_banks_that_are_not_contiguous():
     torch.testing.assert_close(bank_attention(queries, bank, 0.2), dense(queries, bank, 0.2))
 
 
-def test_within_a_compiled_function():
+def compile_a_loss(_: int) -> None:
     queries, bank = unit(3, 5, seed=21).requires_grad_(), unit(9, 5, seed=22)
 
     def loss(queries: torch.Tensor) -> torch.Tensor:
@@ -179,6 +198,10 @@ def test_within_a_compiled_function():
     torch.testing.assert_close(
         torch.autograd.grad(compiled, queries), torch.autograd.grad(loss(queries), queries)
     )
+
+
+def test_within_a_compiled_function():
+    in_a_fork(compile_a_loss)
 
 
 def other_base(queries: torch.Tensor, keys: torch.Tensor, scale: float) -> kernels.Attention:

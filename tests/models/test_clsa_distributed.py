@@ -11,34 +11,14 @@ import reference
 import torch
 import torch.multiprocessing as mp
 from mmengine.dist import get_rank
-from torch import Tensor, nn
+from small_runs import Projection, Stem
+from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from clsa_mm.models import CLSA
 
 WORLD, BATCH, STEPS = 2, 3, 3
 PREPROCESSOR = dict(type='mmengine.BaseDataPreprocessor')
-
-
-class Stem(nn.Module):
-    """A backbone whose BatchNorm sees only this rank's images, as on GPUs."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(3, 8, 3, stride=2)
-        self.bn = nn.BatchNorm2d(8)
-
-    def forward(self, images: Tensor) -> tuple[Tensor]:
-        return (self.bn(self.conv(images)).relu(),)
-
-
-class Projection(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.fc = nn.Linear(8, 6)
-
-    def forward(self, features: tuple[Tensor]) -> tuple[Tensor]:
-        return (self.fc(features[0].mean(dim=(2, 3))),)
 
 
 def build(bank: str, seed: int = 0) -> CLSA:

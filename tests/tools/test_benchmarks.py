@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / 'tools'))
+sys.path.insert(0, str(ROOT / 'tools' / 'benchmarks'))
 
-from benchmarks.compare import progress, table  # noqa: E402
+import compare  # noqa: E402
+from commands import claim, progress  # noqa: E402
+from compare import table  # noqa: E402
 
 
 def call(script: str, *arguments: str) -> str:
@@ -55,6 +57,76 @@ def test_table():
         f'| ours | 50.00 ± 0.00 | 60.50 ± {spread:.2f} |',
     ]
     assert table({'one seed': [(1.0, 2.0)]}).endswith('| one seed | 1.00 | 2.00 |')
+
+
+CONFIG = 'configs/cifar10/clsa_r18_1xb256_200e_cifar10.py'
+LINEAR = 'configs/benchmarks/classification/linear_r18_1xb256_100e_cifar10.py'
+OTHERS = [
+    ['train.py', 'a.py', '--cfg-options', 'model.beta=0.5'],
+    ['train.py', 'b.py'],
+]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A finished run of ``train.py a.py``, in the folder ``run``."""
+    monkeypatch.chdir(tmp_path)
+    for name in 'ab':
+        (tmp_path / f'{name}.py').write_text('max_epochs = 2\n')
+    claim(tmp_path / 'run', ['train.py', 'a.py'])
+    (tmp_path / 'run' / 'epoch_2.pth').touch()
+    return tmp_path / 'run'
+
+
+@pytest.mark.parametrize('command', OTHERS)
+def test_a_finished_run_is_no_result_of_another_command(folder, command):
+    with pytest.raises(SystemExit, match='another command, of `train.py a.py`.* give another --work-dir'):
+        claim(folder, command)
+    claim(folder, ['train.py', 'a.py'])
+    (folder / 'epoch_2.pth').unlink()  # nothing came of it
+    claim(folder, command)
+
+
+def test_a_finished_run_is_no_result_of_a_changed_config(folder):
+    Path('a.py').write_text('max_epochs = 3\n')
+    with pytest.raises(SystemExit, match='with another config_sha256, of `train.py a.py`'):
+        claim(folder, ['train.py', 'a.py'])
+
+
+def test_a_folder_of_the_users_own_is_not_taken(folder):
+    (folder / 'command.json').unlink()
+    with pytest.raises(SystemExit, match='run holds what no command here has written'):
+        claim(folder, ['train.py', 'a.py'])
+    assert [path.name for path in folder.iterdir()] == ['epoch_2.pth']
+
+
+def test_compare_does_not_show_an_old_score_as_new(tmp_path, monkeypatch):
+    """Another beta is refused before anything runs, and the first results stay."""
+    lines = []
+
+    def run(title, *command):
+        lines.append(title)
+        if '--resume' in command:
+            folder = Path(command[command.index('--work-dir') + 1])
+            (folder / 'epoch_1.pth').touch()
+            (folder / 'last_checkpoint').write_text(str(folder / 'epoch_1.pth'))
+        return 'top1: 50.00' if command[0] == 'tools/knn.py' else 'accuracy/top1: 60.0'
+
+    def call(*options):
+        arguments = [CONFIG, '--linear', LINEAR, '--work-dir', str(tmp_path), *options]
+        monkeypatch.setattr(sys, 'argv', ['compare.py', *arguments])
+        compare.main()
+
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(compare, 'run', run)
+    call()
+    assert len(lines) == 5 and '| 50.00 | 60.00 |' in (tmp_path / 'results.md').read_text()
+    (tmp_path / 'results.md').write_text('mine')
+    with pytest.raises(SystemExit, match='another command'):
+        call('--train-options=model.head.beta=0.5')
+    assert len(lines) == 5 and (tmp_path / 'results.md').read_text() == 'mine'
+    call()
+    assert len(lines) == 10
 
 
 def test_progress_shows_what_matters():

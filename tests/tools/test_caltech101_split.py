@@ -58,3 +58,12 @@ def test_bad_input(root: Path, tool: ModuleType, monkeypatch, tmp_path: Path) ->
     assert not (root / 'meta').exists()
     with pytest.raises(SystemExit, match=r'does not exist: unpack 101_ObjectCategories\.tar\.gz'):
         run(tool, monkeypatch, str(tmp_path / 'elsewhere'))
+
+
+def test_lists_of_another_split_stay(root: Path, tool: ModuleType, monkeypatch) -> None:
+    run(tool, monkeypatch, str(root), '--per-class', '3')
+    run(tool, monkeypatch, str(root), '--per-class', '3')  # the same again does no harm
+    texts = {path: path.read_text() for path in (root / 'meta').iterdir()}
+    with pytest.raises(SystemExit, match=r'meta/train\.txt exists and is not what this would write: move'):
+        run(tool, monkeypatch, str(root), '--per-class', '3', '--seed', '1')
+    assert {path: path.read_text() for path in (root / 'meta').iterdir()} == texts

@@ -32,7 +32,7 @@ def dump(path: Path, content: dict) -> None:
 def release(root: Path, batches: dict[str, int], coarse: bool = False) -> dict[str, np.ndarray]:
     """Write an official layout; return its rows by batch."""
     rng = np.random.default_rng(0)
-    root.mkdir()
+    root.mkdir(parents=True)
     rows = {}
     kind = b'fine_labels' if coarse else b'labels'
     for name, count in batches.items():
@@ -140,6 +140,24 @@ def test_pickles_run_no_code(tool: ModuleType, tmp_path: Path) -> None:
         tool.main([str(tmp_path / 'source'), str(tmp_path / 'out')])
     assert not Path('/tmp/clsa_mm_cifar_evil').exists()
     assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize('name', [b'../../x', b'/tmp/clsa_mm_cifar_x', b'..', b'a/b', b'airplane'])
+def test_classes_write_nowhere_else(tool: ModuleType, tmp_path: Path, name: bytes) -> None:
+    release(tmp_path / 'deep' / 'source', CIFAR10)
+    dump(tmp_path / 'deep' / 'source' / 'batches.meta', {b'label_names': [b'airplane', name]})
+    before = sorted(tmp_path.rglob('*'))
+    with pytest.raises(ValueError, match='batches.meta has classes that cannot be folders of their own'):
+        tool.convert(tmp_path / 'deep' / 'source', tmp_path / 'deep' / 'out')
+    assert sorted(tmp_path.rglob('*')) == before
+
+
+@pytest.mark.parametrize('label', [-1, 2])
+def test_labels_without_a_class(tool: ModuleType, tmp_path: Path, label: int) -> None:
+    release(tmp_path / 'source', CIFAR10)
+    dump(tmp_path / 'source' / 'data_batch_1', {b'data': np.zeros((1, 3072), np.uint8), b'labels': [label]})
+    with pytest.raises(ValueError, match=f'data_batch_1 has the label {label}, and there are 2 classes'):
+        tool.convert(tmp_path / 'source', tmp_path / 'out')
 
 
 def test_bad_input(tool: ModuleType, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """``make demo`` from end to end, on few pictures and for one epoch."""
 
+import importlib
 import os
 import re
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from pathlib import Path
 
 import cv2
+import pytest
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,3 +31,26 @@ def test_demo(tmp_path):
         image = cv2.imread(str(tmp_path / 'work' / picture))
         assert image is not None and image.std() > 10
     assert (tmp_path / 'work' / 'seed_0' / 'clsa_r18_1xb64_24e_embedded' / 'epoch_1.pth').exists()
+
+
+def test_a_folder_of_the_users_own_stays(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / 'tools'))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, 'argv', ['demo.py', '--work-dir', str(tmp_path)])
+    demo = importlib.import_module('demo')
+    monkeypatch.setattr(demo, 'run', lambda *_: pytest.fail('ran'))
+    (tmp_path / 'seed_0').mkdir()
+    (tmp_path / 'seed_0' / 'epoch_100.pth').touch()
+    with pytest.raises(SystemExit, match='is not empty and no earlier demo has made it: give another'):
+        demo.main()
+    assert (tmp_path / 'seed_0' / 'epoch_100.pth').exists()
+
+
+def test_an_earlier_demo_gives_way(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / 'tools'))
+    demo = importlib.import_module('demo')
+    demo.start_anew(tmp_path)
+    (tmp_path / 'seed_0').mkdir()
+    (tmp_path / 'notes.txt').touch()
+    demo.start_anew(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['.demo', 'notes.txt']

@@ -72,7 +72,7 @@ def test_runs_reports_skips(tool, checkpoint, tmp_path, monkeypatch, capsys) -> 
     assert lines[2:] == [f'| pets | mean per class | {values[0]:.2f} | {values[1]:.2f} |']
     # What mmengine itself recorded at the end of each run.
     for protocol, value in zip(('linear', 'finetune'), values, strict=True):
-        (scalars,) = work_dir.glob(f'{protocol}_pets_pretrained/*/vis_data/scalars.json')
+        (scalars,) = work_dir.glob(f'{protocol}_pets_pretrained_*/*/vis_data/scalars.json')
         last = [json.loads(line) for line in scalars.read_text().splitlines()][-1]
         assert value == pytest.approx(last['mean_per_class/recall'], abs=1e-3)
 
@@ -125,7 +125,7 @@ def test_a_failing_run_is_reported_and_the_others_go_on(
 
 
 def test_another_content_of_the_checkpoint(tool, checkpoint, tmp_path, monkeypatch) -> None:
-    """What it had scored before is neither taken over nor shown; the random backbone's score is."""
+    """What it had scored before stays, is not taken over and not shown; the random backbone's score is."""
     cub200(tmp_path / 'data/CUB_200_2011')
     outputs = iter(('10.0', '20.0', '30.0'))
     monkeypatch.setattr(tool, 'run', lambda *_: f'Epoch(val) [1][1/1]    accuracy/top1: {next(outputs)}\n')
@@ -135,7 +135,7 @@ def test_another_content_of_the_checkpoint(tool, checkpoint, tmp_path, monkeypat
         '--random',
     )
     call(tool, monkeypatch, *arguments)
-    folder = work_dir / 'linear_cub200_pretrained'
+    (folder,) = work_dir.glob('linear_cub200_pretrained_*')
     record = json.loads((folder / 'transfer.json').read_text())
     digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
     assert (record['checkpoint_sha256'], record['value']) == (digest, 10)
@@ -143,20 +143,40 @@ def test_another_content_of_the_checkpoint(tool, checkpoint, tmp_path, monkeypat
     (work_dir / 'linear_pets_pretrained').mkdir()
     other = json.dumps(dict(record, dataset='pets', metric='mean_per_class/recall'))
     (work_dir / 'linear_pets_pretrained/transfer.json').write_text(other)
+    contents = {path: path.read_text() for path in folder.iterdir()}
 
     checkpoint.write_bytes(checkpoint.read_bytes() + b'0')
     call(tool, monkeypatch, *arguments)
     lines = (work_dir / 'results.md').read_text().splitlines()
     assert lines[2:] == ['| cub200 | top-1 | 30.00 | 20.00 |']
-    record = json.loads((folder / 'transfer.json').read_text())
-    assert record['checkpoint_sha256'] == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
-    assert not (folder / 'last_checkpoint').exists()
+    assert {path: path.read_text() for path in folder.iterdir()} == contents
+    digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+    record = json.loads((work_dir / f'linear_cub200_pretrained_{digest[:8]}/transfer.json').read_text())
+    assert (record['checkpoint_sha256'], record['value']) == (digest, 30)
 
-    # A run that ends early leaves no earlier figure behind.
+
+def test_results_of_another_command_are_not_touched(tool, checkpoint, tmp_path, monkeypatch) -> None:
+    cub200(tmp_path / 'data/CUB_200_2011')
+    arguments = (
+        checkpoint,
+        '--datasets',
+        'cub200',
+        '--data',
+        tmp_path / 'data',
+        '--work-dir',
+        tmp_path / 'work',
+    )
     monkeypatch.setattr(tool, 'run', lambda *_: 'no figure')
     with pytest.raises(SystemExit):
+        call(tool, monkeypatch, *arguments, '--options', 'model.typo=1')
+    # Nothing came of it: another command may take its place.
+    monkeypatch.setattr(tool, 'run', lambda *_: 'Epoch(val) [1][1/1]    accuracy/top1: 10.0\n')
+    call(tool, monkeypatch, *arguments)
+    files = {path: path.read_text() for path in (tmp_path / 'work').rglob('*.json')}
+    monkeypatch.setattr(tool, 'run', lambda *_: pytest.fail('ran'))
+    with pytest.raises(SystemExit, match=r'with another command, of .*train\.py.* give another --work-dir'):
         call(tool, monkeypatch, *arguments, '--options', 'randomness.seed=1')
-    assert json.loads((work_dir / 'results.json').read_text())['results'] == []
+    assert {path: path.read_text() for path in (tmp_path / 'work').rglob('*.json')} == files
 
 
 def test_name_of_the_random_backbone(tool, checkpoint, monkeypatch, capsys) -> None:

@@ -59,5 +59,5 @@ def test_schedule_is_swavs(percent: int, trunk: float, head: float) -> None:
             expected = head if names[id(parameter)].startswith('head') else trunk
             assert group['lr'] == pytest.approx(expected)
         assert (group['momentum'], group['weight_decay'], group['nesterov']) == (0.9, 0, False)
-    (scheduler,) = cfg.param_scheduler
-    assert (scheduler.milestones, scheduler.gamma, scheduler.by_epoch) == ([12, 16], 0.2, True)
+    scheduler = cfg.param_scheduler
+    assert scheduler == dict(type='MultiStepLR', milestones=[12, 16], gamma=0.2)

@@ -1,7 +1,8 @@
 """Pretrain with one or more configs, evaluate each and the random-initialised floor, print one table.
 
 Runs the commands that a user would type and prints each of them. Repeated, it goes on with an interrupted
-pretraining, skips a finished one, and evaluates anew. Options in quotes go to ``--cfg-options``.
+pretraining, skips a finished one, and evaluates anew; with other options or a changed config it needs another
+work dir. Options in quotes go to ``--cfg-options``.
 
     python tools/benchmarks/compare.py configs/cifar10/clsa_r18_1xb256_200e_cifar10.py \
         configs/cifar10/mocov2_r18_1xb256_200e_cifar10.py \
@@ -14,12 +15,13 @@ import os
 import re
 import shlex
 import statistics
-import subprocess
-import sys
-import time
+from itertools import product
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+import clsa_mm  # noqa: F401  # isort: skip  checks the stack before anything of it is imported
+
+from commands import ROOT, claim, options, run
+
 FLOOR = 'random-initialised'
 Scores = dict[str, list[tuple[float, float]]]  # name -> (kNN, linear) of each seed
 
@@ -39,56 +41,6 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def run(title: str, *command: str) -> str:
-    """Print and run a Python command of this repository, show its progress, return what it printed."""
-    shown_command = shlex.join(['python', *command])
-    print(f'\n== {title}\n$ {shown_command}', flush=True)
-    start = time.time()
-    process = subprocess.Popen(
-        [sys.executable, '-W', 'ignore', *command],
-        cwd=ROOT,
-        env={**os.environ, 'MPLBACKEND': 'Agg', 'PYTHONUNBUFFERED': '1'},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors='replace',
-    )
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if shown := progress(line):
-            print(f'   {shown}', flush=True)
-    if process.wait():
-        raise SystemExit(''.join(lines[-30:]) + f'\nfailed: {shown_command}')
-    print(f'   done in {time.time() - start:.0f} s', flush=True)
-    return ''.join(lines)
-
-
-def progress(line: str) -> str | None:
-    """The part of a line of a log that shows how things go, or None."""
-    patterns = (
-        r'(?:Epoch|Iter)\(train\).*',
-        r'(?:Epoch|Iter)\(val\).*(?:accuracy|mAP).*',
-        r'kNN  .*',
-        r'Effective batch.*',
-        r'Learning rate:.*',
-        r'.*/\d+ images$',
-        r'Backbone:.*',
-        r'wrote .*',
-    )
-    for pattern in patterns:
-        if match := re.search(pattern, line):
-            text = re.sub(r'  (lr|time|data_time|memory|momentum): \S+', '', match.group())
-            return text.strip()[:150]
-    return None
-
-
-def options(*parts: str) -> list[str]:
-    """``--cfg-options`` with the words of all parts, or nothing."""
-    words = [word for part in parts for word in shlex.split(part)]
-    return ['--cfg-options', *words] if words else []
-
-
 def evaluate(
     name: str, config: str, args: argparse.Namespace, work_dir: Path, seed: int, checkpoint: str | None
 ) -> tuple[float, float]:
@@ -99,25 +51,24 @@ def evaluate(
         *('tools/knn.py', config, *([checkpoint] if checkpoint else ['--random-init'])),
         *options(args.model_options, args.knn_options, seeded),
     )
-    linear = run(
-        f'Linear classifier on {name}, seed {seed}',
+    command = (
         *('tools/train.py', args.linear, '--work-dir', str(work_dir)),
         *(['--backbone', checkpoint] if checkpoint else []),
         *options(args.model_options, args.linear_options, seeded),
     )
+    claim(work_dir, command)
+    linear = run(f'Linear classifier on {name}, seed {seed}', *command)
     accuracy = re.findall(r'accuracy/top1: ([\d.]+)', linear)[-1]
     return float(re.findall(r'top1: ([\d.]+)', knn)[-1]), float(accuracy)
 
 
-def pretrain(config: str, args: argparse.Namespace, work_dir: Path, seed: int) -> str:
-    """Run a pretraining to its end and return the path of its last checkpoint."""
-    run(
-        f'Pretraining {Path(config).stem}, seed {seed}',
+def pretraining(config: str, args: argparse.Namespace, work_dir: Path, seed: int) -> tuple[str, ...]:
+    """The command of a pretraining, which goes on with an interrupted one."""
+    return (
         *('tools/train.py', config, '--work-dir', str(work_dir), '--resume'),
         *shlex.split(args.train_arguments),
         *options(args.model_options, args.train_options, args.knn_options, f'randomness.seed={seed}'),
     )
-    return (work_dir / 'last_checkpoint').read_text().strip()
 
 
 def table(scores: Scores) -> str:
@@ -138,13 +89,17 @@ def main() -> None:
     os.chdir(ROOT)
     work_dir = Path(args.work_dir)
     scores: Scores = {}
-    for seed in args.seeds:
-        folder = work_dir / f'seed_{seed}'
+    folders = {seed: work_dir / f'seed_{seed}' for seed in args.seeds}
+    for (seed, folder), config in product(folders.items(), args.configs):  # before the work of the first
+        name = Path(config).stem
+        claim(folder / name, pretraining(config, args, folder / name, seed))
+    for seed, folder in folders.items():
         floor = evaluate(FLOOR, args.configs[0], args, folder / 'linear_random', seed, None)
         scores.setdefault(FLOOR, []).append(floor)
         for config in args.configs:
             name = Path(config).stem
-            checkpoint = pretrain(config, args, folder / name, seed)
+            run(f'Pretraining {name}, seed {seed}', *pretraining(config, args, folder / name, seed))
+            checkpoint = (folder / name / 'last_checkpoint').read_text().strip()
             score = evaluate(name, config, args, folder / f'linear_{name}', seed, checkpoint)
             scores.setdefault(name, []).append(score)
     (work_dir / 'results.md').write_text(table(scores) + '\n')

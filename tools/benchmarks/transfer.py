@@ -1,7 +1,8 @@
 """Run the transfer suite, or a part of it, with a pretrained backbone and print one table.
 
 Runs the commands that a user would type and prints each of them. Repeated, it skips what is finished with the
-same command and the same content of the checkpoint. The table has all finished runs of the work dir with that
+same command, config and content of the checkpoint; other contents have other folders, and another command or
+config needs another work dir. The table has all finished runs of the work dir with that
 content. A data set that is missing or fails is named at the end, and the others go on.
 
     python tools/benchmarks/transfer.py work_dirs/clsa_r50_8xb32_200e/epoch_200.pth \
@@ -13,14 +14,14 @@ import json
 import os
 import re
 import shlex
-import shutil
 import sys
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from pathlib import Path
 
 import clsa_mm  # noqa: F401  # isort: skip  checks the stack before anything of it is imported
 
-from compare import ROOT, options, run
+from commands import ROOT, config_sha256, options, refuse_other_results, run, write
 from mmengine.config import Config
 
 from clsa_mm.checkpoints.read import file_sha256
@@ -49,6 +50,7 @@ class Run:
     backbone: str
     metric: str
     command: tuple[str, ...]
+    config_sha256: str
     folder: Path
     checkpoint_sha256: str | None = None
     value: float | None = None
@@ -57,6 +59,15 @@ class Run:
     def record(self) -> Path:
         """The file that keeps this run."""
         return self.folder / 'transfer.json'
+
+    @property
+    def made_by(self) -> dict[str, object]:
+        """What its result depends on."""
+        return dict(
+            command=list(self.command),
+            config_sha256=self.config_sha256,
+            checkpoint_sha256=self.checkpoint_sha256,
+        )
 
     @property
     def column(self) -> str:
@@ -99,16 +110,18 @@ def plan(args: argparse.Namespace, dataset: str, protocol: str, checkpoint: str 
         root = Path(args.data) / root.relative_to('data')
         moved = [f'train_dataloader.dataset.data_root={root}']
     check_layout(published.dataset, root)
-    backbone = args.backbone_name if checkpoint else RANDOM
-    folder = Path(args.work_dir) / f'{protocol}_{dataset}_{backbone}'
+    backbone, digest, content = RANDOM, None, ''
+    if checkpoint:
+        backbone, digest = args.backbone_name, args.checkpoint_sha256
+        content = f'_{digest[:8]}'
+    folder = Path(args.work_dir) / f'{protocol}_{dataset}_{backbone}{content}'
     command = (
         *('tools/train.py', str(config), '--work-dir', str(folder)),
         *(('--backbone', checkpoint) if checkpoint else ()),
         *shlex.split(args.train_arguments),
         *options(shlex.join(moved), args.options, getattr(args, f'{protocol}_options')),
     )
-    digest = args.checkpoint_sha256 if checkpoint else None
-    return Run(dataset, protocol, backbone, cfg.metric, command, folder, digest)
+    return Run(dataset, protocol, backbone, cfg.metric, command, config_sha256(cfg), folder, digest)
 
 
 def perform(planned: Run) -> None:
@@ -123,9 +136,6 @@ def perform(planned: Run) -> None:
         if earlier.value is not None and earlier == replace(planned, value=earlier.value):
             print(f'\n== {planned.dataset}, {planned.column}: done before, {planned.record}', flush=True)
             return
-        if earlier.checkpoint_sha256 != planned.checkpoint_sha256:
-            # Of another backbone: `--train-arguments=--resume` would go on with it.
-            shutil.rmtree(planned.folder)
     keep(planned)
     output = run(f'{planned.dataset}, {planned.column}', *planned.command)
     values = re.findall(rf'(?:Epoch|Iter)\(val\).*\s{re.escape(planned.metric)}: ([\d.]+)', output)
@@ -153,14 +163,6 @@ def finished_runs(work_dir: Path, checkpoint_sha256: str) -> list[Run]:
         (run for run in current if run.value is not None),
         key=lambda run: (PROTOCOLS.index(run.protocol), run.backbone == RANDOM, run.backbone),
     )
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}')
-    temporary.write_text(text)
-    os.replace(temporary, path)
 
 
 def table(runs: list[Run]) -> str:
@@ -198,16 +200,23 @@ def main() -> None:
     args.checkpoint_sha256 = file_sha256(Path(args.checkpoint))
     os.chdir(ROOT)
     failures: dict[str, str] = {}
-    backbones = [args.checkpoint, *([None] if args.random else [])]
-    for dataset in args.datasets:
-        for protocol in args.protocol:
-            for checkpoint in backbones:
-                try:
-                    perform(plan(args, dataset, protocol, checkpoint))
-                except (FileNotFoundError, ValueError, SystemExit) as error:
-                    name = f'{dataset}, {protocol}, {args.backbone_name if checkpoint else RANDOM}'
-                    failures[name] = str(error)
-                    print(f'\n== {name}: FAILED, see the end', flush=True)
+    planned: list[Run] = []
+    for dataset, protocol, checkpoint in product(
+        args.datasets, args.protocol, [args.checkpoint, *([None] if args.random else [])]
+    ):
+        try:
+            planned.append(plan(args, dataset, protocol, checkpoint))
+        except FileNotFoundError as error:
+            failures[f'{dataset}, {protocol}, {args.backbone_name if checkpoint else RANDOM}'] = str(error)
+    for one in planned:  # all of them before the work of the first
+        refuse_other_results(one.record, one.made_by)
+    for one in planned:
+        try:
+            perform(one)
+        except (FileNotFoundError, ValueError, SystemExit) as error:
+            name = f'{one.dataset}, {one.column}'
+            failures[name] = str(error)
+            print(f'\n== {name}: FAILED, see the end', flush=True)
     report(Path(args.work_dir), args.checkpoint_sha256, failures)
 
 

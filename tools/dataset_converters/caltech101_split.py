@@ -22,11 +22,17 @@ def main() -> None:
     if not images.is_dir():
         raise SystemExit(f'{images} does not exist: unpack 101_ObjectCategories.tar.gz in {args.root}')
     lists = split(images, args.per_class, args.seed)
+    texts = {args.root / 'meta' / f'{name}.txt': '\n'.join(lines) + '\n' for name, lines in lists.items()}
+    for path, text in texts.items():
+        if path.exists() and path.read_text() != text:
+            raise SystemExit(
+                f'{path} exists and is not what this would write: move it away first, so that the split of '
+                'earlier results is not lost.'
+            )
     (args.root / 'meta').mkdir(exist_ok=True)
-    for name, lines in lists.items():
-        path = args.root / 'meta' / f'{name}.txt'
-        path.write_text('\n'.join(lines) + '\n')
-        print(f'wrote {path}, {len(lines)} images')
+    for path, text in texts.items():
+        path.write_text(text)
+        print(f'wrote {path}, {text.count(chr(10))} images')
 
 
 def split(images: Path, per_class: int, seed: int) -> dict[str, list[str]]:

@@ -19,7 +19,8 @@ import numpy as np
 from PIL import Image
 
 Sample = tuple[str, str, Image.Image]  # split, class, picture
-IMAGE_MEMBER = re.compile(r'(?:.*/)?(train|test)/([\w-]+)/[^/]+\.(?:png|jpe?g)', re.IGNORECASE)
+CLASS_NAME = re.compile(r'[\w-]+')
+IMAGE_MEMBER = re.compile(rf'(?:.*/)?(train|test)/({CLASS_NAME.pattern})/[^/]+\.(?:png|jpe?g)', re.IGNORECASE)
 
 
 class Layout(NamedTuple):
@@ -81,6 +82,7 @@ def read_release(layout: Layout, names: Sequence[str], read: Callable[[str], byt
 
     Raises:
         FileNotFoundError: A batch is missing.
+        ValueError: A class cannot be the name of a folder, two are the same, or a label has no class.
     """
     missing = [name for name in layout.batches if name not in names]
     if missing:
@@ -88,12 +90,29 @@ def read_release(layout: Layout, names: Sequence[str], read: Callable[[str], byt
             f'The source has no {", ".join(missing)}: it is incomplete. Download it again.'
         )
     classes = [name.decode() for name in unpickle(read(layout.meta))[layout.label_names]]
+    _check_classes(classes, layout.meta)
     for name, split in layout.batches.items():
         batch = unpickle(read(name))
         # rows of 3072 bytes: 1024 red, 1024 green, 1024 blue, each row by row
         pictures = np.asarray(batch[b'data'], np.uint8).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
         for picture, label in zip(pictures, batch[layout.labels], strict=True):
+            if not 0 <= label < len(classes):
+                raise ValueError(
+                    f'{name} has the label {label}, and there are {len(classes)} classes: it is damaged or '
+                    'of another data set. Download it again.'
+                )
             yield split, classes[label], Image.fromarray(np.ascontiguousarray(picture))
+
+
+def _check_classes(classes: Sequence[str], source: str) -> None:
+    """Refuse names that would write elsewhere than in a folder of their own."""
+    bad = [name for name in classes if not CLASS_NAME.fullmatch(name)]
+    bad += [name for name, count in Counter(classes).items() if count > 1]
+    if bad:
+        raise ValueError(
+            f'{source} has classes that cannot be folders of their own: {", ".join(map(repr, bad))} '
+            '(letters, digits, _ and -, each name once). The file is not the official one: download it again.'
+        )
 
 
 def read_images(archive: tarfile.TarFile) -> Iterator[Sample]:

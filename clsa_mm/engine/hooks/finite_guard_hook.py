@@ -85,7 +85,8 @@ class FiniteGuardHook(Hook):
             return
         bad = [name for name, value in losses if not _all_finite([(name, value)])]
         bad = bad or [name for name, value in gradients if not _all_finite([(name, value)])]
-        bad = [name for name in bad if name != 'loss'] or bad  # rather the term than the sum
+        # Rather the terms than their sum.
+        bad = list(dict.fromkeys(name for name in bad if name != 'loss')) or bad
         names = ', '.join(bad[:3]) + (f' and {len(bad) - 3} more' if len(bad) > 3 else '')
         raise FloatingPointError(
             f'{names} is not finite in iteration {self._iteration}: stopped before weights, queue or '

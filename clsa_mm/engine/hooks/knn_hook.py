@@ -7,6 +7,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
+from clsa_mm.engine.unwrap import unwrap_model
 from clsa_mm.evaluation.dataloaders import build_in_order
 from clsa_mm.evaluation.features import extract_features, labels_of, preserved_random_states
 from clsa_mm.evaluation.knn import knn_accuracy
@@ -19,7 +20,9 @@ class KNNHook(Hook):
     The labels only measure; nothing is trained with them, and the measurement leaves the training
     as it would be without it. The accuracies go to the log line, the message hub and every
     visualizer back end as ``knn/top1`` and ``knn/top5``, in percent. With several ranks each
-    extracts a shard of the images; the result is that of one process.
+    extracts a shard of the images; the result is that of one process with rank 0's weights and BatchNorm
+    statistics, those of the checkpoint, which is written before. Images that cannot be read are left out,
+    with a warning; where the rest does not suffice, the measurement is, and the training goes on.
 
     Args:
         dataset: What the data sets of the bank and of the test images have in common: any data set of
@@ -45,7 +48,8 @@ class KNNHook(Hook):
             labels or the bank fewer than ``k`` images.
     """
 
-    priority = 'LOW'
+    # After the CheckpointHook: whatever happens here, the epoch's checkpoint is there.
+    priority = 'LOWEST'
 
     def __init__(
         self,
@@ -77,6 +81,7 @@ class KNNHook(Hook):
             for split, own in dict(train=train, test=test).items()
         }
         self._loaders: dict[str, DataLoader] = {}
+        self._measured: dict[str, int] = {}
 
     def before_train(self, runner: Runner) -> None:
         """Build the data loaders, so that wrong data fails now and not after the first interval."""
@@ -106,7 +111,7 @@ class KNNHook(Hook):
         """Measure a model now, without a runner.
 
         Args:
-            model: A model with ``backbone`` and ``data_preprocessor``, bare or wrapped.
+            model: A model with ``backbone`` and ``data_preprocessor``, not wrapped.
 
         Returns:
             ``{'top1': ..., 'top5': ...}``, in percent.
@@ -115,6 +120,7 @@ class KNNHook(Hook):
         device = get_device()
         bank, bank_labels = extract_features(model, self._loaders['train'], 'the kNN bank')
         queries, query_labels = extract_features(model, self._loaders['test'], 'the kNN test set')
+        self._measured = dict(bank=len(bank), test=len(queries))
         return knn_accuracy(bank.to(device), bank_labels, queries, query_labels, self.k, self.temperature)
 
     def describe(self, scores: dict[str, float]) -> str:
@@ -123,15 +129,20 @@ class KNNHook(Hook):
         Args:
             scores: What :meth:`score` returned.
         """
-        images = {name: len(loader.dataset) for name, loader in self._loaders.items()}
         values = '  '.join(f'{name}: {value:.2f}' for name, value in scores.items())
         return (
             f'kNN  {values}  (%, k={self.k}, temperature={self.temperature}, '
-            f'bank of {images["train"]} images, {images["test"]} tested)'
+            f'bank of {self._measured["bank"]} images, {self._measured["test"]} tested)'
         )
 
     def _measure(self, runner: Runner, step: int) -> None:
-        scores = self.score(runner.model)
+        try:
+            scores = self.score(unwrap_model(runner.model))
+        except ValueError as error:
+            if not runner.iter:
+                raise
+            runner.logger.error(f'kNN could not be measured after {step} iterations: {error}')
+            return
         scalars = {f'knn/{name}': value for name, value in scores.items()}
         for name, value in scalars.items():
             runner.message_hub.update_scalar(name, value)

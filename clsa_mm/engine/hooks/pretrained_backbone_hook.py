@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import nn
 
 from clsa_mm.checkpoints.backbone import LoadReport, backbone_state_dict, fill_backbone, read_checkpoint
+from clsa_mm.engine.unwrap import unwrap_model
 
 
 @HOOKS.register_module()
@@ -51,7 +51,7 @@ class PretrainedBackboneHook(Hook):
                 f'Backbone: weights of the checkpoint that the runner loaded or resumed{ignored}.'
             )
             return
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrap_model(runner.model)
         modules = {name: _submodule(model, name) for name in self.modules}
         if self.checkpoint is None:
             runner.logger.warning(

@@ -1,0 +1,234 @@
+"""What a config or an option sets takes effect, or is refused with the name that does."""
+
+import pytest
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+
+from clsa_mm.engine.config_bases import config_folder
+from clsa_mm.engine.constructors import arguments_of
+from clsa_mm.engine.settings import default_work_dir, load_bases, load_config
+
+IMAGENET = 'clsa_r50_8xb32_200e.py'
+CIFAR = config_folder() / 'cifar10/clsa_r18_1xb256_200e_cifar10.py'
+OWN_COCO = config_folder() / 'benchmarks/detection/faster-rcnn_r50-fpn_1xb8-12e_own_coco.py'
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write a config of the user's own, anywhere, which inherits from one of ours."""
+
+    def write(text, base=IMAGENET, name='mine.py'):
+        path = tmp_path / name
+        path.write_text(f"_base_ = 'clsa_mm::{base}'\n{text}\n")
+        return path
+
+    return write
+
+
+def test_an_ablation_resolves_to_what_it_says_and_nothing_else(write):
+    path = write(
+        "model = dict(bank='own', head=dict(beta=0.5))\n"
+        'train_dataloader = dict(dataset=dict(views=dict(strong=dict(num_ops=3))))\n'
+        'train_cfg = dict(max_epochs=400)'
+    )
+    expected = Config.fromfile(config_folder() / IMAGENET).to_dict()
+    expected['model']['bank'] = 'own'
+    expected['model']['head']['beta'] = 0.5
+    expected['train_dataloader']['dataset']['views']['strong']['num_ops'] = 3
+    expected['train_cfg']['max_epochs'] = 400
+    assert load_config(path).to_dict() == expected
+    assert load_bases(path).to_dict() == Config.fromfile(config_folder() / IMAGENET).to_dict()
+
+
+@pytest.mark.parametrize(
+    ('line', 'right'),
+    [
+        ('max_epochs = 400', 'train_cfg.max_epochs'),
+        ('beta = 0.5', 'model.head.beta'),
+        ('strong_view = [dict(size=96)]', 'train_dataloader.dataset.views.strong'),
+        ("data_root = 'photographs'", 'train_dataloader.dataset.data_root'),
+        ('base_lr = 0.1', 'optim_wrapper.optimizer.lr'),
+        ('modle = dict(queue_len=4096)', 'model'),
+        ('data_preprocessor = dict(mean=[0, 0, 0])', 'model.data_preprocessor'),
+    ],
+)
+def test_names_that_nothing_reads_are_refused(write, line, right):
+    with pytest.raises(ValueError, match=rf'mine.py: nothing reads `\w+`.*Did you mean {right}\b'):
+        load_config(write(line))
+
+
+def test_the_variable_of_a_base_beside_the_file_is_found(write):
+    write('max_epochs = 400', name='base.py')
+    top = write('')
+    top.write_text("_base_ = './base.py'\n")
+    with pytest.raises(ValueError, match='base.py: nothing reads `max_epochs`'):
+        load_config(top)
+    top.write_text("_base_ = './base.py'\ntrain_cfg = dict(max_epochs=_base_.max_epochs)\n")
+    assert load_config(top).train_cfg.max_epochs == 400
+
+
+def test_files_of_other_formats_are_checked_too(tmp_path):
+    path = tmp_path / 'mine.yml'
+    path.write_text('train_cfg: {max_epochs: 3}\nmax_epochs: 3\n')
+    with pytest.raises(ValueError, match='nothing reads `max_epochs`'):
+        load_config(path)
+
+
+def test_variables_that_the_file_uses_pass(write):
+    """As do those of a library's bases, until they are set anew to no effect."""
+    assert load_config(write('epochs = 3\ntrain_cfg = dict(max_epochs=epochs)')).train_cfg.max_epochs == 3
+    base = 'benchmarks/detection/' + OWN_COCO.name
+    assert load_config(write('', base)).data_root == 'data/coco/'  # mmdet's own
+    with pytest.raises(ValueError, match='nothing reads `data_root`.*train_dataloader.dataset.data_root'):
+        load_config(write("data_root = 'mine'", base))
+
+
+@pytest.mark.parametrize(
+    ('name', 'message'),
+    [
+        ('max_epochs', 'Did you mean train_cfg.max_epochs'),
+        ('weak_view.0.scale', 'Did you mean train_dataloader.dataset.views.weak'),
+        (
+            'train_pipeline.1.transforms.1.num_ops',
+            'Did you mean train_dataloader.dataset.views.strong.num_ops',
+        ),
+        ('modle.queue_len', r'Did you mean model.queue_len\?'),
+        ('param_schedulers.0.T_max', 'Did you mean param_scheduler or'),
+        ('param_scheduler.0.T_max', 'param_scheduler.0: CosineAnnealingLR has no such setting.*T_max'),
+        ('data_preprocessor.mean', r'Did you mean model.data_preprocessor.mean\?'),
+        ('model.bakbone.depth', 'model.bakbone: CLSA has no such setting. Did you mean model.backbone'),
+        ('model.backbone.dept', 'Did you mean model.backbone.depth'),
+        ('model.head.betta', 'Did you mean model.head.beta'),
+        ('train_dataloader.batchsize', 'Did you mean train_dataloader.batch_size'),
+        ('train_dataloader.dataset.data_rot', 'ImageFolder has no such setting. Did you mean .*.data_root'),
+        ('train_dataloader.dataset.views.stong.num_ops', "unknown name 'stong'; did you mean 'strong'"),
+        ('train_dataloader.dataset.views.strong.numops', "unknown name 'numops'; did you mean 'num_ops'"),
+        ('train_cfg.max_epoch', 'Did you mean train_cfg.max_epochs'),
+        ('optim_wrapper.optimizer.learning_rate', 'SGD has no such setting.*lr'),
+        (
+            'optim_wrapper.paramwise_cfg.norm_decay',
+            'Did you mean optim_wrapper.paramwise_cfg.norm_decay_mult',
+        ),
+        ('default_hooks.checkpont.interval', 'Did you mean default_hooks.checkpoint'),
+        ('custom_hooks.0.interval', 'custom_hooks.0 is no hook'),
+        ('randomness.sed', 'Did you mean randomness.seed'),
+        ('auto_scale_lr.enabled', 'Did you mean auto_scale_lr.enable'),
+        ('env_cfg.cudnn', 'There is cudnn_benchmark, dist_cfg, mp_cfg, resource_limit'),
+    ],
+)
+def test_options_that_nothing_reads_are_refused(name, message):
+    with pytest.raises(ValueError, match=message):
+        load_config(CIFAR, {name: 1})
+
+
+@pytest.mark.parametrize(
+    ('name', 'value'),
+    [
+        ('load_from', 'x.pth'),
+        ('resume', True),
+        ('compile', True),
+        ('find_unused_parameters', True),
+        ('model_wrapper_cfg.find_unused_parameters', True),
+        ('sync_bn', 'torch'),
+        ('optim_wrapper.accumulative_counts', 4),
+        ('optim_wrapper.clip_grad.max_norm', 1.0),
+        ('optim_wrapper.paramwise_cfg.custom_keys.head.lr_mult', 10),
+        ('model.init_cfg', None),
+        ('model.backbone.norm_cfg.requires_grad', False),
+        ('train_dataloader.num_batch_per_epoch', 3),
+        ('train_dataloader.dataset.max_corrupt', 3),
+        ('train_dataloader.dataset.views.strong.ops.Invert', None),
+        ('train_cfg.val_interval', 3),
+        ('randomness.deterministic', True),
+        ('default_hooks.checkpoint.save_optimizer', False),
+        ('custom_hooks', [dict(type='EMAHook', priority='LOW')]),
+    ],
+)
+def test_what_the_runner_or_a_constructor_reads_passes(name, value):
+    cfg = load_config(CIFAR, {name: value})
+    assert cfg.to_dict() != load_config(CIFAR).to_dict()
+
+
+class Reads(Hook):
+    """Every key may be right: what happens to **kwargs is not known."""
+
+    def __init__(self, depth, **kwargs):
+        self.depth, self.more = depth, kwargs
+
+
+def test_constructors():
+    class Base:
+        def __init__(self, depth, width=1):
+            pass
+
+    class PassesOn(Base):
+        def __init__(self, name, **kwargs):
+            kwargs.setdefault('width', 2)
+            super().__init__(**kwargs)
+
+    class Takes(Base):
+        def __init__(self, name, **kwargs):
+            self.own = kwargs.pop('own', 0)
+            super().__init__(**kwargs)
+
+    class Inherits(PassesOn):
+        pass
+
+    assert arguments_of(Base) == {'depth', 'width'}
+    assert arguments_of(PassesOn) == arguments_of(Inherits) == {'name', 'depth', 'width'}
+    assert arguments_of(Takes) is arguments_of(Reads) is None
+    assert arguments_of(lambda a, *, b: None) == {'a', 'b'}
+    assert arguments_of(lambda a, **b: None) is None
+
+
+def test_a_class_of_ones_own_may_read_what_it_likes(write, monkeypatch):
+    """It may take keys out of the dictionaries of its parts, too."""
+    monkeypatch.setitem(HOOKS.module_dict, 'Reads', Reads)
+    cfg = load_config(write("custom_hooks = [dict(type='Reads', depth=dict(type='EMAHook', mine=1))]"))
+    assert cfg.custom_hooks[0].depth.mine == 1
+
+
+def test_none_stands_for_the_training_set():
+    cfg = load_config(CIFAR, {'train_dataloader.dataset.data_root': 'mine'})
+    assert cfg.default_hooks.knn.dataset.data_root == 'mine'
+    classes = ('cat', 'dog')
+    options = {
+        'train_dataloader.dataset.data_root': 'mine',
+        'train_dataloader.dataset.metainfo.classes': classes,
+        'model.roi_head.bbox_head.num_classes': 2,
+    }
+    cfg = load_config(OWN_COCO, options)
+    for split in ('val', 'test'):
+        assert cfg[f'{split}_dataloader'].dataset.data_root == 'mine'
+        assert cfg[f'{split}_dataloader'].dataset.metainfo.classes == classes
+        assert cfg[f'{split}_evaluator'].ann_file == 'mine/annotations/val.json'
+    given = load_config(CIFAR, {'default_hooks.knn.dataset.data_root': 'labelled'})
+    assert given.train_dataloader.dataset.data_root == 'data/cifar10'
+    assert given.default_hooks.knn.dataset.data_root == 'labelled'
+
+
+def test_no_workers_need_no_persistence():
+    """torch's DataLoader refuses persistent_workers and prefetch_factor without workers."""
+    cfg = load_config(CIFAR, {'train_dataloader.num_workers': 0, 'train_dataloader.prefetch_factor': 4})
+    assert not cfg.train_dataloader.persistent_workers
+    assert 'prefetch_factor' not in cfg.train_dataloader
+    assert load_config(CIFAR).train_dataloader.persistent_workers
+
+
+def test_each_config_has_a_work_dir_of_its_own(tmp_path):
+    folders = [default_work_dir(path) for path in config_folder().rglob('*.py')]
+    assert len(set(folders)) == len(folders)
+    assert default_work_dir(config_folder() / IMAGENET) == 'work_dirs/clsa_r50_8xb32_200e'
+    assert (
+        default_work_dir(config_folder() / 'mmselfsup' / IMAGENET)
+        == 'work_dirs/mmselfsup/clsa_r50_8xb32_200e'
+    )
+    assert default_work_dir(tmp_path / 'mine.py') == 'work_dirs/mine'
+
+
+def test_a_base_that_is_not_there_is_named(write):
+    with pytest.raises(
+        FileNotFoundError, match='mine.py inherits from clsa_mm::clsa_r51.py, but there is no'
+    ):
+        load_config(write('', 'clsa_r51.py'))
