@@ -18,12 +18,12 @@ from clsa_mm.datasets.views.settings import ROLES, build_views
 class MakeViews(BaseTransform):
     """Make the views that a dictionary of settings describes.
 
-    What view ``v`` of a sample (counted over all roles: key, weak, strong) looks like depends on (seed, epoch,
-    index, v) alone, the key that :class:`SeededSampler` put into ``results['sample_idx']``; without one it follows
-    NumPy's global generator.
+    What view ``v`` of a sample (counted over all roles: key, weak, strong) looks like depends on (seed,
+    epoch, index, v) alone, the key that :class:`SeededSampler` put into ``results['sample_idx']``; without
+    one it follows NumPy's global generator.
 
-    Required keys: ``img`` (uint8 BGR of shape (H, W, 3)), ``sample_idx`` (optional). Changed key: ``img``, the list
-    of views. Added key: ``view_roles``, the role of each.
+    Required keys: ``img`` (uint8 BGR of shape (H, W, 3)), ``sample_idx`` (optional). Changed key: ``img``,
+    the list of views. Added key: ``view_roles``, the role of each.
 
     Args:
         views: Role (``key``, ``weak``, ``strong``) -> settings; see
@@ -64,12 +64,14 @@ class MakeViews(BaseTransform):
 class PackViews(BaseTransform):
     """Pack the views of a sample by role, as the model takes them.
 
-    Required keys: ``img`` (list of uint8 arrays of shape (H, W, 3)) and ``view_roles``, both as :class:`MakeViews` or
-    ``SeededMultiView(roles=...)`` leaves them. The result has ``inputs``, role -> list of uint8 tensors of shape
-    (3, H, W), without roles that have no view, and ``data_samples`` with the metadata that tells where it comes from.
+    Required keys: ``img`` (list of uint8 arrays of shape (H, W, 3)) and ``view_roles``, both as
+    :class:`MakeViews` or ``SeededMultiView(roles=...)`` leaves them. The result has ``inputs``, role -> list
+    of uint8 tensors of shape (3, H, W), without roles that have no view, and ``data_samples`` with the
+    metadata that tells where it comes from.
 
     Args:
-        meta_keys: Metadata to keep, where there is any. Defaults to ``('sample_idx', 'img_path', 'ori_shape')``.
+        meta_keys: Metadata to keep, where there is any. Defaults to ``('sample_idx', 'img_path',
+            'ori_shape')``.
     """
 
     def __init__(self, meta_keys: Sequence[str] = ('sample_idx', 'img_path', 'ori_shape')) -> None:

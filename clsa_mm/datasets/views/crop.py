@@ -28,8 +28,8 @@ def draw_box(
 ) -> Box:
     """Draw the part to crop as torchvision's ``RandomResizedCrop`` does.
 
-    Area and logarithm of the aspect ratio are uniform, the place is uniform. Where ten draws do not fit in the
-    image, it is the largest central part whose aspect ratio lies in ``ratio``.
+    Area and logarithm of the aspect ratio are uniform, the place is uniform. Where ten draws do not fit in
+    the image, it is the largest central part whose aspect ratio lies in ``ratio``.
 
     Args:
         height: Of the image, in pixels.

@@ -1,8 +1,8 @@
 """Photometric operations on uint8 BGR images of shape (H, W, 3), as fast as OpenCV has them.
 
-They follow PIL, which torchvision's transforms and so the official code call: at most one level off, but for hue (at
-most 10 levels, 0.2 on average) and blur (which repeats the border once where PIL does so for each of three passes).
-Every operation returns a new array.
+They follow PIL, which torchvision's transforms and so the official code call: at most one level off, but for
+hue (at most 10 levels, 0.2 on average) and blur (which repeats the border once where PIL does so for each of
+three passes). Every operation returns a new array.
 """
 
 import functools
@@ -63,8 +63,8 @@ def gaussian_blur(image: np.ndarray, sigma: float) -> np.ndarray:
 def _blur_kernel(sigma: float) -> np.ndarray:
     """Merge PIL's three box filters into one kernel, without its negligible ends.
 
-    A box has the variance ``sigma ** 2 / 3``: weight 1 within ``whole`` pixels of its centre and ``edge`` one pixel
-    further out, so that its width can be any number (Gwosdek et al., SSVM 2011, "extended box filter").
+    A box has the variance ``sigma ** 2 / 3``: weight 1 within ``whole`` pixels of its centre and ``edge`` one
+    pixel further out, so that its width can be any number (Gwosdek et al., SSVM 2011, "extended box filter").
     """
     variance = sigma**2 / 3
     whole = int((math.sqrt(12 * variance + 1) - 1) / 2)

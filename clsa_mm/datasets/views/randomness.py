@@ -1,14 +1,19 @@
 """Where the randomness of a view comes from."""
 
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
 import numpy as np
+import torch
 
 
 class ViewGenerator:
     """Gives every view of every sample a stream of random numbers of its own.
 
-    The streams are parts of a counter-based one (Philox): seed and epoch are its key, view and index the upper half of
-    its counter. So no two views share numbers, nothing depends on what was drawn before, and no global generator
-    is touched. Going to a stream takes a small part of the time of making a generator.
+    The streams are parts of a counter-based one (Philox): seed and epoch are its key, view and index the
+    upper half of its counter. So no two views share numbers, nothing depends on what was drawn before, and no
+    global generator is touched. Going to a stream takes a small part of the time of making a generator.
     """
 
     def __init__(self) -> None:
@@ -19,8 +24,8 @@ class ViewGenerator:
         """Go to the beginning of a view's stream.
 
         Args:
-            sample_idx: The sample's index. A :class:`SeededIndex` carries (seed, epoch, index); with a plain int or
-                ``None`` the stream is drawn by NumPy's global generator.
+            sample_idx: The sample's index. A :class:`SeededIndex` carries (seed, epoch, index); with a plain
+                int or ``None`` the stream is drawn by NumPy's global generator.
             view: Number of the view within its sample, >= 0.
 
         Returns:
@@ -37,3 +42,19 @@ class ViewGenerator:
             'uinteger': 0,
         }
         return self._generator
+
+
+@contextmanager
+def preserved_generators(devices: Sequence[int] = ()) -> Iterator[None]:
+    """Put Python's, NumPy's and torch's global generators back as they were, for what can draw from no other.
+
+    Args:
+        devices: Numbers of CUDA devices whose generators are put back too. Defaults to ().
+    """
+    python_state, numpy_state = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng(devices=devices):
+            yield
+    finally:
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)

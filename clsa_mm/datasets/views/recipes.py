@@ -1,8 +1,8 @@
 """Recipes: what happens to a view between the crop and the strong operations.
 
 A recipe is a class registered in ``RECIPES``. Its arguments are the numbers that a config sets with
-``recipe=dict(type=..., ...)``; an instance is called with an image, uint8 BGR of shape (H, W, 3), and the view's
-generator, and returns an image of the same kind and size.
+``recipe=dict(type=..., ...)``; an instance is called with an image, uint8 BGR of shape (H, W, 3), and the
+view's generator, and returns an image of the same kind and size.
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class MoCoV2Draw(NamedTuple):
     """What MoCo v2's recipe does to one view."""
 
     jitter: list[tuple[int, float]]
-    """Steps of colour jitter in order: 0 brightness, 1 contrast, 2 saturation, each with a factor; 3 hue, a shift."""
+    """Steps of colour jitter in order: 0 brightness, 1 contrast, 2 saturation, with a factor; 3 hue."""
     grey: bool
     blur_sigma: float | None
     flip: bool
@@ -75,7 +75,9 @@ class MoCoV2Recipe:
             if not 0 <= getattr(self, name) <= limit:
                 raise ValueError(f'recipe.{name} must lie in [0, {limit}], got {getattr(self, name)!r}')
         if len(self.blur_sigma) != 2 or not 0 < self.blur_sigma[0] <= self.blur_sigma[1]:
-            raise ValueError(f'recipe.blur_sigma must be (low, high), 0 < low <= high, got {self.blur_sigma!r}')
+            raise ValueError(
+                f'recipe.blur_sigma must be (low, high), 0 < low <= high, got {self.blur_sigma!r}'
+            )
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Augment an image.

@@ -1,9 +1,9 @@
 """The operations of CLSA's strong augmentation, as functions of an array.
 
 Every operation has the signature ``operation(image, magnitude, rng) -> image``: it takes a uint8 BGR image of
-shape (H, W, 3), a number from the range that the pool gives it, and the view's generator, the only randomness it
-may use. It returns an image of the same kind and size and leaves its input as it is. An operation registered in
-``STRONG_OPS`` can be added to the pool of a view from a config:
+shape (H, W, 3), a number from the range that the pool gives it, and the view's generator, the only randomness
+it may use. It returns an image of the same kind and size and leaves its input as it is. An operation
+registered in ``STRONG_OPS`` can be added to the pool of a view from a config::
 
     @STRONG_OPS.register_module()
     def Darken(image, magnitude, rng):
@@ -11,9 +11,9 @@ may use. It returns an image of the same kind and size and leaves its input as i
 
     train_dataloader = dict(dataset=dict(views=dict(strong=dict(ops=dict(Darken=(0.1, 0.5))))))
 
-The results are those of PIL, the library of the official code; factors may be one level off by rounding. Where an
-operation moves pixels, the uncovered area is black and the interpolation nearest neighbour (official code; the paper
-does not say).
+The results are those of PIL, the library of the official code; factors may be one level off by rounding.
+Where an operation moves pixels, the uncovered area is black and the interpolation nearest neighbour (official
+code; the paper does not say).
 """
 
 from collections.abc import Callable
