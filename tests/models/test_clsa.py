@@ -106,10 +106,8 @@ def test_the_head_equals_the_losses_on_logits():
     )
 
 
-@pytest.mark.parametrize(
-    ('teacher', 'passes'), [(0.2, ['weak', 'strong']), (0.3, ['weak', 'weak', 'strong'])]
-)
-def test_one_pass_over_the_bank_per_role_and_temperature(teacher, passes, monkeypatch):
+@pytest.mark.parametrize(('teacher', 'views'), [(0.2, 5), (0.3, 7)])
+def test_one_pass_over_the_bank_with_teachers_twice_at_another_temperature(teacher, views, monkeypatch):
     seen = []
     attention = Bank.attention
 

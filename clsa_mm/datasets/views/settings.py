@@ -137,7 +137,8 @@ def _per_view(value: Any, is_single: bool, count: int, name: str) -> list:
         return [value] * count
     if len(value) != count:
         raise ValueError(
-            f'{name}={value!r} has {len(value)} entries for num_views={count}; give one per view or one for all.'
+            f'{name}={value!r} has {len(value)} entries for num_views={count}; '
+            'give one per view or one for all.'
         )
     return list(value)
 
