@@ -8,7 +8,7 @@ import runpy
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import cv2
 import pytest
@@ -39,7 +39,7 @@ def tools(monkeypatch: pytest.MonkeyPatch) -> dict[str, ModuleType]:
 
     for module in (demo, compare):
         monkeypatch.setattr(module, 'run', run)
-    monkeypatch.setattr(subprocess, 'run', call)
+    monkeypatch.setattr(demo, 'subprocess', SimpleNamespace(run=call))
     return dict(demo=demo, compare=compare)
 
 
