@@ -25,6 +25,8 @@ def shrink(cfg: Config, pixels: int = 64, batch_size: int = 4) -> Config:
         if 'dataset' in node and 'batch_size' in node:
             node.update(batch_size=batch_size, num_workers=0, persistent_workers=False)
             node.pop('prefetch_factor', None)
+        if node.get('type') == 'SplitBN':
+            node.num_splits = 2
         if node.get('type') == 'KNNHook':
             node.update(k=2, max_bank=None, batch_size=batch_size, num_workers=0)
         if 'rcnn' in node and 'rpn_proposal' in node:  # a detector's train_cfg
