@@ -15,7 +15,7 @@ from shrunken_configs import shrink
 
 from clsa_mm.checkpoints.backbone import CheckpointError
 from clsa_mm.datasets.embedded import COCO_NAMES, VOC_NAMES, generate_coco, generate_voc
-from clsa_mm.engine import check_detection_data
+from clsa_mm.integrations.detection_data import check_detection_data
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / 'configs' / 'benchmarks' / 'detection'
@@ -70,7 +70,7 @@ def point_at(cfg: Config, name: str, pictures: Path) -> None:
         classes = COCO_NAMES if coco else VOC_NAMES
         cfg.model.roi_head.bbox_head.num_classes = len(classes)
         for dataset, split in ((train, 'train'), (val, 'val'), (test, 'val')):
-            dataset.metainfo.classes = tuple(classes)
+            dataset.metainfo = dict(classes=tuple(classes))
             if coco:
                 dataset.ann_file = f'annotations/instances_{split}2017.json'
                 dataset.data_prefix.img = f'{split}2017/'
