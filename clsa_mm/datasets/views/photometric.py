@@ -1,7 +1,7 @@
 """Photometric operations on uint8 BGR images of shape (H, W, 3), as fast as OpenCV has them.
 
 They follow PIL, which torchvision's transforms and so the official code call: at most one level off, but for
-hue (at most 10 levels, 0.2 on average) and blur (which repeats the border once where PIL does so for each of
+hue (at most 12 levels, 0.2 on average) and blur (which repeats the border once where PIL does so for each of
 three passes). Every operation returns a new array.
 """
 

@@ -1,5 +1,6 @@
 """The dictionary of views: what a config says, checked, and turned into views."""
 
+import inspect
 import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -62,6 +63,8 @@ class View:
         self.ratio = settings.ratio
         recipe = dict(settings.recipe)
         kind = choose(recipe.pop('type', 'mocov2'), RECIPES.module_dict, f'views.{role}.recipe.type')
+        for name in recipe:
+            choose(name, inspect.signature(RECIPES.get(kind)).parameters, f'views.{role}.recipe')
         self.recipe = RECIPES.get(kind)(**recipe)
         self.strong = StrongPolicy(settings.num_ops, settings.prob, settings.policy, settings.ops)
 
@@ -137,8 +140,7 @@ def _per_view(value: Any, is_single: bool, count: int, name: str) -> list:
         return [value] * count
     if len(value) != count:
         raise ValueError(
-            f'{name}={value!r} has {len(value)} entries for num_views={count}; '
-            'give one per view or one for all.'
+            f'{name}={value!r} has {len(value)} entries for num_views={count}; give one or one per view.'
         )
     return list(value)
 

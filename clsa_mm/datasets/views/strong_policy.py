@@ -138,6 +138,6 @@ class StrongPolicy:
 def _checked(name: str, limits: Range) -> Range:
     known = sorted(STRONG_OPS.module_dict)
     choose(name, known, 'ops', 'register an operation of your own in STRONG_OPS')
-    if len(limits) != 2:
+    if not isinstance(limits, Sequence) or len(limits) != 2:
         raise ValueError(f'ops.{name} must be (low, high), or None to leave it out, got {limits!r}')
     return tuple(limits)
