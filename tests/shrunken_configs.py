@@ -29,6 +29,8 @@ def shrink(cfg: Config, pixels: int = 64, batch_size: int = 4) -> Config:
         if 'num_views' in node and 'size' in node:  # a role's views
             sizes = node['size']  # one, or one of each view
             node['size'] = min(sizes, pixels) if isinstance(sizes, int) else [min(s, pixels) for s in sizes]
+        if node.get('type') == 'SplitBN':
+            node.num_splits = 2
         if node.get('type') == 'KNNHook':
             node.update(k=2, max_bank=None, batch_size=batch_size, num_workers=0)
         if 'rcnn' in node and 'rpn_proposal' in node:  # a detector's train_cfg

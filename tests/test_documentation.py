@@ -21,6 +21,7 @@ from published_data import dtd, food101, text
 from shrunken_configs import all_configs, shrink
 
 from clsa_mm.datasets.embedded import generate_coco, generate_imagenet, generate_voc
+from clsa_mm.engine.settings import load_config
 
 COMMANDS = list({snippet.text: snippet for snippet in commands()}.values())
 TOOLS = [
@@ -66,7 +67,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for snippet in [*COMMANDS, *blocks('python')]:
         if snippet.page == PAGE_OF_MEASUREMENTS:
             continue
-        for word in re.findall(r'work_dirs/[\w-]+/\w+\.pth', snippet.text):
+        for word in re.findall(r'work_dirs/[\w/-]+/\w+\.pth', snippet.text):
             _write_checkpoint(root, Path(word))
     return root
 
@@ -85,9 +86,8 @@ def _write_checkpoint(root: Path, path: Path) -> None:
     """What a training by the config that the folder is named after would leave there."""
     if (root / path).exists():
         return
-    # The one nearest to the top: configs/mmselfsup/ has a namesake.
-    config = min((root / 'configs').rglob(f'{path.parent.name}.py'), key=lambda found: len(found.parts))
-    cfg = Config.fromfile(config)
+    config = root / 'configs' / path.parent.relative_to('work_dirs')
+    cfg = Config.fromfile(config.with_suffix('.py'))
     init_default_scope(cfg.default_scope)
     state = MODELS.build(cfg.model).state_dict()
     (root / path).parent.mkdir(parents=True, exist_ok=True)
@@ -208,7 +208,7 @@ def test_python_runs(snippet: Snippet, world: Path, tmp_path: Path) -> None:
         if '_base_' in snippet.text:
             path = world / 'configs' / f'own_{snippet.line}.py'
             path.write_text(snippet.text)
-            cfg = Config.fromfile(path)
+            cfg = load_config(path)
             init_default_scope(cfg.default_scope)
             MODELS.build(cfg.model)
         else:

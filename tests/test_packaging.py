@@ -216,10 +216,10 @@ def test_second_run_installs_nothing_and_an_interrupted_one_leaves_no_stamp(
 @pytest.mark.parametrize(
     ('target', 'command'),
     [
-        ('demo', '.venv/bin/python tools/demo.py -x'),
+        ('demo', 'tools/demo.py -x'),
         ('test', "-m 'not slow' -x"),
         ('test-all', '-m pytest -q -n logical --dist loadfile --no-loadscope-reorder -x'),
-        ('lint', '.venv/bin/python -m ruff check .'),
+        ('lint', '-m ruff check .'),
     ],
 )
 def test_make_installs_before_it_goes_on(target: str, command: str) -> None:

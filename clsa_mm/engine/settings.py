@@ -143,11 +143,13 @@ def _names_bases(node: ast.Assign) -> bool:
 def _unread_variables(path: Path, cfg: Config, read: Set[str]) -> Iterator[tuple[Path, str]]:
     """Top-level names of a file and the bases beside it which no line of theirs reads, nor anything else.
 
-    Bases of a package, ``mmdet::...``, have variables that their own lines used; those are left alone.
+    Bases of a package, ``mmdet::...``, and whole configs that inherit nothing, as mmengine writes them to
+    work dirs, have variables that have been used; those are left alone.
     """
     file = _read(path)
     read = read | file.used_of_bases
-    yield from ((path, name) for name in file.assigned if name in cfg and name not in read | file.used)
+    if file.bases:
+        yield from ((path, name) for name in file.assigned if name in cfg and name not in read | file.used)
     for base in file.bases:
         if '::' not in base:
             yield from _unread_variables(path.parent / base, cfg, read)

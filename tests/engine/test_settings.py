@@ -70,7 +70,7 @@ def test_the_variable_of_a_base_beside_the_file_is_found(write):
 
 def test_files_of_other_formats_are_checked_too(tmp_path):
     path = tmp_path / 'mine.yml'
-    path.write_text('train_cfg: {max_epochs: 3}\nmax_epochs: 3\n')
+    path.write_text(f'_base_: clsa_mm::{IMAGENET}\ntrain_cfg: {{max_epochs: 3}}\nmax_epochs: 3\n')
     with pytest.raises(ValueError, match='nothing reads `max_epochs`'):
         load_config(path)
 
@@ -82,6 +82,13 @@ def test_variables_that_the_file_uses_pass(write):
     assert load_config(write('', base)).data_root == 'data/coco/'  # mmdet's own
     with pytest.raises(ValueError, match='nothing reads `data_root`.*train_dataloader.dataset.data_root'):
         load_config(write("data_root = 'mine'", base))
+
+
+def test_the_whole_config_in_a_work_dir_passes(tmp_path):
+    cfg = load_config(OWN_COCO)
+    cfg.dump(tmp_path / 'whole.py')
+    assert 'backend_args' in cfg  # a variable of mmdet's
+    assert load_config(tmp_path / 'whole.py').to_dict() == cfg.to_dict()
 
 
 @pytest.mark.parametrize(

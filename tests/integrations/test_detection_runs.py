@@ -55,7 +55,7 @@ def point_at(cfg: Config, name: str, pictures: Path) -> None:
         classes = COCO_NAMES if coco else VOC_NAMES
         cfg.model.roi_head.bbox_head.num_classes = len(classes)
         for dataset, split in ((train, 'train'), (val, 'val'), (test, 'val')):
-            dataset.metainfo.classes = tuple(classes)
+            dataset.metainfo = dict(classes=tuple(classes))
             if coco:
                 dataset.ann_file = f'annotations/instances_{split}2017.json'
                 dataset.data_prefix.img = f'{split}2017/'

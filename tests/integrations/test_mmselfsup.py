@@ -180,7 +180,7 @@ def test_only_the_scope_differs_from_the_mmpretrain_config():
 
 @pytest.mark.parametrize('name', BASELINES)
 def test_mmselfsups_own_schedules_and_batches(name):
-    """mmselfsup's lengths, written by train_cfg alone; images per step as its file names and accumulation say."""
+    """mmselfsup's lengths, written by train_cfg alone; images per step by file name and accumulation."""
     cfg = load_config(CONFIGS / 'baselines' / name)
     epochs = int(re.search(r'_(\d+)e', name)[1])
     assert cfg.train_cfg.max_epochs == epochs

@@ -73,28 +73,43 @@ class DDMHead(BaseModule):
         Returns:
             ``loss_contrastive`` and, with strong views and ``beta > 0``, ``loss_ddm`` (times beta).
         """
-        queries = torch.stack(tuple(weak))
-        expected_keys, log_partitions = bank.attention(queries, self.temperature)
-        losses = log_partitions - bank.positive_similarity(queries) / self.temperature
+        strong = strong if self.beta > 0 else ()
+        # One pass over the bank for all views; the teachers have it twice if at another temperature.
+        teachers = weak if strong and self.teacher_temperature != self.temperature else ()
+        expected_keys, log_partitions = bank.attention(
+            torch.stack([*weak, *strong, *(queries.detach() for queries in teachers)]),
+            [
+                *(self.temperature for _ in weak),
+                *(self.ddm_temperature for _ in strong),
+                *(self.teacher_temperature for _ in teachers),
+            ],
+        )
+        sizes = [len(weak), len(strong), len(teachers)]
+        weak_keys, _, teacher_keys = expected_keys.split(sizes)
+        weak_logs, strong_logs, _ = log_partitions.split(sizes)
+        losses = weak_logs - bank.positive_similarity(torch.stack(tuple(weak))) / self.temperature
         terms = dict(loss_contrastive=losses.mean(dim=1).sum())
-        if strong and self.beta > 0:
-            if self.teacher_temperature != self.temperature:
-                expected_keys, _ = bank.attention(queries.detach(), self.teacher_temperature)
-            terms['loss_ddm'] = self.beta * self.divergence(expected_keys, strong, bank)
+        if strong:
+            divergence = self._divergence(strong, strong_logs, teacher_keys if teachers else weak_keys)
+            terms['loss_ddm'] = self.beta * divergence
         return terms
 
-    def divergence(self, expected_keys: Tensor, strong: Sequence[Tensor], bank: Bank) -> Tensor:
-        """Distributional divergence of strong views from weak ones (equation 4), for any framework with a bank.
+    def divergence(self, weak: Sequence[Tensor], strong: Sequence[Tensor], bank: Bank) -> Tensor:
+        """Distributional divergence of strong views from weak ones, for any framework that has a bank.
 
         Args:
-            expected_keys: Of W weak views over the bank at ``teacher_temperature``, shape (W, N, C).
-            strong: Unit-length queries of S strong views, each (N, C).
-            bank: What both are compared with.
+            weak: Unit-length queries of W weak views, each (N, C); no gradient reaches them.
+            strong: The same of S >= 1 strong views.
+            bank: What the queries are compared with.
 
         Returns:
-            The sum over pairs of views of the means over samples, a scalar, without ``beta``.
+            The sum over pairs of views of the means over samples (equation 4), a scalar, without ``beta``.
         """
-        queries = torch.stack(tuple(strong))
-        _, log_partitions = bank.attention(queries, self.ddm_temperature)
-        agreements = (queries * expected_keys.sum(dim=0)).sum(dim=-1) / self.ddm_temperature
-        return (len(expected_keys) * log_partitions - agreements).mean(dim=1).sum()
+        temperatures = [self.teacher_temperature] * len(weak) + [self.ddm_temperature] * len(strong)
+        queries = torch.stack([*(view.detach() for view in weak), *strong])
+        expected_keys, log_partitions = bank.attention(queries, temperatures)
+        return self._divergence(strong, log_partitions[len(weak) :], expected_keys[: len(weak)])
+
+    def _divergence(self, strong: Sequence[Tensor], log_partitions: Tensor, teachers: Tensor) -> Tensor:
+        agreements = (torch.stack(tuple(strong)) * teachers.sum(dim=0)).sum(dim=-1) / self.ddm_temperature
+        return (len(teachers) * log_partitions - agreements).mean(dim=1).sum()
