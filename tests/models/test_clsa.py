@@ -106,10 +106,8 @@ def test_the_head_equals_the_losses_on_logits():
     )
 
 
-@pytest.mark.parametrize(
-    ('teacher', 'passes'), [(0.2, ['weak', 'strong']), (0.3, ['weak', 'weak', 'strong'])]
-)
-def test_one_pass_over_the_bank_per_role_and_temperature(teacher, passes, monkeypatch):
+@pytest.mark.parametrize(('teacher', 'views'), [(0.2, 2 + 3), (0.3, 2 + 3 + 2)])
+def test_one_pass_over_the_bank_for_all_views(teacher, views, monkeypatch):
     seen = []
     attention = Bank.attention
 
