@@ -18,13 +18,17 @@ def all_configs() -> list[str]:
 
 
 def shrink(cfg: Config, pixels: int = 64, batch_size: int = 4) -> Config:
-    """Two iterations or an epoch of small images; networks, losses, hooks and data sets stay."""
+    """Two iterations or an epoch of small images through a ResNet-18; losses, hooks and data sets stay."""
+    _narrow(cfg.model)
     for key in [key for key in cfg if key.endswith(('dataloader', 'pipeline', 'hooks', 'model'))]:
         _shrink_images(cfg[key], pixels)
     for node in _dicts(cfg._cfg_dict):
         if 'dataset' in node and 'batch_size' in node:
             node.update(batch_size=batch_size, num_workers=0, persistent_workers=False)
             node.pop('prefetch_factor', None)
+        if 'num_views' in node and 'size' in node:  # a role's views
+            sizes = node['size']  # one, or one of each view
+            node['size'] = min(sizes, pixels) if isinstance(sizes, int) else [min(s, pixels) for s in sizes]
         if node.get('type') == 'SplitBN':
             node.num_splits = 2
         if node.get('type') == 'KNNHook':
@@ -40,6 +44,27 @@ def shrink(cfg: Config, pixels: int = 64, batch_size: int = 4) -> Config:
     else:
         cfg.train_cfg.max_epochs = 1
     return cfg
+
+
+def _narrow(model: ConfigDict) -> None:
+    """ResNet-18 in place of ResNet-50."""
+    if model.backbone.depth == 18:
+        return
+    model.backbone.depth = 18
+    roi_head = model.get('roi_head')
+    if roi_head is None:
+        for part in (model.get('neck'), model.get('head')):
+            if part is not None and part.get('in_channels') == 2048:
+                part.in_channels = 512
+    elif 'shared_head' in roi_head:
+        roi_head.shared_head.depth = 18
+        model.rpn_head.update(in_channels=256, feat_channels=64)
+        roi_head.bbox_roi_extractor.out_channels = 256
+        for head in ('bbox_head', 'mask_head'):
+            if head in roi_head:
+                roi_head[head].in_channels = 512
+    else:
+        model.neck.in_channels = [64, 128, 256, 512]
 
 
 def _dicts(node: object) -> list[ConfigDict]:

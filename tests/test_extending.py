@@ -48,8 +48,6 @@ def test_example_trains(name, written, image_root):
     options = {
         'work_dir': str(written / 'work'),
         'env_cfg.dist_cfg.backend': 'gloo',
-        'model.backbone.depth': 18,
-        'model.neck.in_channels': 512,
         'train_dataloader.dataset.data_root': str(image_root / 'train'),
         'train_dataloader.dataset.indices': 12,
     }
