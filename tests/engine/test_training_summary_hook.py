@@ -20,7 +20,7 @@ def test_batch_rate_and_speed(tiny_pretraining, monkeypatch):
     assert 'Effective batch: 16 images per optimizer step = 8 per process x 1 process(es) x 2' in text
     assert '48 images, 6 iterations per epoch and process' in text
     assert 'Learning rate: 0.06, as in the config, not scaled (meant for a batch of 256;' in text
-    assert 'Precision: float32; channels-last on; torch.compile off; views per image: key, weak, str' in text
+    assert 'Precision: float32; channels-last on; torch.compile off; views per image: 1 key, 1 weak' in text
 
 
 def test_scaled_rate(tiny_pretraining, monkeypatch):

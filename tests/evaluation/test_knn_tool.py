@@ -1,7 +1,5 @@
-import os
 import re
 import runpy
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -40,7 +38,9 @@ def run(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     runpy.run_path(str(TOOL), run_name='__main__')
 
 
-def test_a_checkpoint_in_its_own_process(config: Path, tmp_path: Path) -> None:
+def test_a_checkpoint(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
     """The printed figures are those of the checkpoint's weights, through another way in."""
     init_default_scope('mmpretrain')
     cfg = Config.fromfile(config)
@@ -49,19 +49,12 @@ def test_a_checkpoint_in_its_own_process(config: Path, tmp_path: Path) -> None:
     torch.save(dict(state_dict=model.state_dict()), tmp_path / 'a.pth')
     settings = {key: value for key, value in cfg.default_hooks.knn.items() if key != 'type'}
     scores = KNNHook(**dict(settings, k=5)).score(model)
-    result = subprocess.run(
-        [sys.executable, TOOL, config, tmp_path / 'a.pth', '--k', '5'],
-        env=dict(os.environ, PYTHONPATH=str(TOOL.parents[1]), OMP_NUM_THREADS='1'),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
+    run([config, tmp_path / 'a.pth', '--k', '5'], monkeypatch)
+    output = capsys.readouterr().out
     total = len(model.backbone.state_dict())
-    assert f'Backbone: loaded {total}/{total} keys from' in result.stdout
-    assert f'top1: {scores["top1"]:.2f}  top5: {scores["top5"]:.2f}' in result.stdout
-    assert 'k=5, temperature=0.07, bank of 48 images, 24 tested' in result.stdout
+    assert f'Backbone: loaded {total}/{total} keys from' in output
+    assert f'top1: {scores["top1"]:.2f}  top5: {scores["top5"]:.2f}' in output
+    assert 'k=5, temperature=0.07, bank of 48 images, 24 tested' in output
 
 
 def test_random_init_is_reproducible(

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / 'tools' / 'benchmarks'))
 
 import compare  # noqa: E402
-from commands import claim, progress  # noqa: E402
+from commands import claim, progress, run  # noqa: E402
 from compare import table  # noqa: E402
 
 
@@ -133,3 +133,14 @@ def test_progress_shows_what_matters():
     line = '11/22 14:04 - mmengine - INFO - Epoch(train) [1][30/31]  lr: 1e-3  time: 0.2  loss: 12.3'
     assert progress(line) == 'Epoch(train) [1][30/31]  loss: 12.3'
     assert progress('11/22 - INFO - Hooks will be executed in the following order:') is None
+
+
+def test_run_shows_progress_and_returns_the_output(tmp_path, capsys):
+    """In a process of its own, in the repository's folder; a failure ends everything with what it said."""
+    script = tmp_path / 'script.py'
+    script.write_text("import os, sys\nprint(os.getcwd())\nprint('wrote x')\nsys.exit(len(sys.argv) - 1)\n")
+    assert run('A title', str(script)) == f'{ROOT}\nwrote x\n'
+    shown = capsys.readouterr().out
+    assert f'== A title\n$ python {script}\n   wrote x\n   done in' in shown and str(ROOT) not in shown
+    with pytest.raises(SystemExit, match=rf'wrote x\n\nfailed: python {script} 1'):
+        run('A title', str(script), '1')

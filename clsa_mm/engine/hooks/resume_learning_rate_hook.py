@@ -9,6 +9,8 @@ from mmengine.optim import OptimWrapper, _ParamScheduler
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
+from clsa_mm.engine.hooks.optimizers import optimizers_of
+
 # Of a scheduler: what changes while it runs. Everything else is a setting.
 _RUNNING = {'base_values', 'last_step', 'verbose', '_global_step', '_last_value'}
 
@@ -55,7 +57,7 @@ class ResumeLearningRateHook(Hook):
                 'a new run from its weights with --cfg-options load_from=CHECKPOINT.'
             )
         groups, states = self._given
-        for group, given in zip(_flat(runner.optim_wrapper.param_groups), groups, strict=True):
+        for group, given in zip(_groups(runner), groups, strict=True):
             group.update(given)
         for scheduler, state in zip(schedulers, states, strict=True):
             scheduler.load_state_dict(state)
@@ -66,17 +68,18 @@ class ResumeLearningRateHook(Hook):
         )
 
 
-def _flat(parts: list | dict[str, list]) -> list:
-    """What one optimizer has as a list and several as a dictionary of lists, as a list."""
-    return list(chain(*parts.values())) if isinstance(parts, dict) else parts
+def _flat(schedules: list | dict[str, list]) -> list:
+    """Schedules, which are a dictionary of lists where there are several optimizers, as a list."""
+    return list(chain(*schedules.values())) if isinstance(schedules, dict) else schedules
+
+
+def _groups(runner: Runner) -> list[dict]:
+    return [group for optimizer in optimizers_of(runner) for group in optimizer.param_groups]
 
 
 def _state(runner: Runner) -> tuple[list[dict], list[dict]]:
     """Copies of the groups of parameters, without these, and of the schedules' states."""
-    groups = [
-        {name: value for name, value in group.items() if name != 'params'}
-        for group in _flat(runner.optim_wrapper.param_groups)
-    ]
+    groups = [{name: value for name, value in group.items() if name != 'params'} for group in _groups(runner)]
     states = [scheduler.state_dict() for scheduler in _flat(runner.param_schedulers or [])]
     return copy.deepcopy((groups, states))
 

@@ -1,9 +1,13 @@
 """States at the start what a run really does."""
 
+from collections.abc import Callable
+
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
+
+from clsa_mm.engine.hooks.optimizers import optimizers_of
 
 
 @HOOKS.register_module()
@@ -58,8 +62,12 @@ def _batch_line(runner: Runner) -> str:
 
 
 def _initial_rates(runner: Runner) -> list[float]:
-    groups = runner.optim_wrapper.optimizer.param_groups
-    return sorted({group.get('initial_lr', group['lr']) for group in groups})
+    return _rates(runner, lambda group: group.get('initial_lr', group['lr']))
+
+
+def _rates(runner: Runner, read: Callable[[dict], float]) -> list[float]:
+    groups = (group for optimizer in optimizers_of(runner) for group in optimizer.param_groups)
+    return sorted({read(group) for group in groups})
 
 
 def _learning_rate_line(runner: Runner, configured: list[float] | None) -> str:
@@ -74,8 +82,8 @@ def _learning_rate_line(runner: Runner, configured: list[float] | None) -> str:
         if 'base_batch_size' in scaling:
             note += f' (meant for a batch of {scaling["base_batch_size"]}; --auto-scale-lr scales it)'
     if runner.iter:
-        now = sorted({group['lr'] for group in runner.optim_wrapper.optimizer.param_groups})
-        note += f'; resumed at iteration {runner.iter}, where the schedule gives {_listed(now)}'
+        now = _listed(_rates(runner, lambda group: group['lr']))
+        note += f'; resumed at iteration {runner.iter}, where the schedule gives {now}'
     return f'Learning rate: {_listed(rates)}, {note}'
 
 
