@@ -232,13 +232,14 @@ def _walk(root: str, extensions: tuple[str, ...], others: Counter[str]) -> Itera
                 path = os.path.join(folder, entry.name)
                 if entry.name.startswith('.'):
                     continue
-                if entry.is_dir():
+                if entry.is_symlink() and not os.path.exists(entry.path):  # also a link to itself
+                    others['broken link'] += 1
+                elif entry.is_dir():
                     subfolders.append(path)
                 elif entry.name.lower().endswith(extensions) and entry.is_file():
                     yield path
                 else:
-                    kind = os.path.splitext(entry.name)[1].lower() or 'no extension'
-                    others[kind if os.path.exists(entry.path) else 'broken link'] += 1
+                    others[os.path.splitext(entry.name)[1].lower() or 'no extension'] += 1
         folders.extend(reversed(subfolders))
 
 

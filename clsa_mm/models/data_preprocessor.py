@@ -10,8 +10,8 @@ from mmpretrain.models.utils import SelfSupDataPreprocessor
 class ViewsDataPreprocessor(SelfSupDataPreprocessor):
     """mmpretrain's ``SelfSupDataPreprocessor`` for views by role.
 
-    Views travel to the device as uint8 and become normalised floating point numbers there. A plain tensor or a list of
-    tensors as ``inputs`` is treated as mmpretrain does.
+    Views travel to the device as uint8 and become normalised floating point numbers there. A plain tensor or
+    a list of tensors as ``inputs`` is treated as mmpretrain does.
 
     Args:
         as_list: Hand the views over as a flat list, in the order key, weak, strong of :class:`PackViews`, for

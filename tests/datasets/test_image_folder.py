@@ -112,6 +112,8 @@ def test_links(tmp_path: Path) -> None:
     (root / 'c').symlink_to(outside)  # seen already
     (root / 'file.jpg').symlink_to(outside / 'x.jpg')
     (root / 'gone.jpg').symlink_to(outside / 'gone.jpg')
+    (root / 'itself').symlink_to(root / 'itself')
+    (root / 'itself.jpg').symlink_to(root / 'itself.jpg')
     assert paths(ImageFolder(str(root)), root) == ['file.jpg', 'a/1.jpg', 'b/x.jpg']
 
 

@@ -288,6 +288,31 @@ def test_decompression_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         load(tmp_path / 'a.png')
 
 
+@pytest.mark.parametrize('kind', ['jpeg', 'jpeg with EXIF', 'floating point TIFF'])
+def test_decompression_bomb_of_a_kind_that_opencv_decodes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    path = tmp_path / 'a.jpg'
+    if kind.startswith('jpeg'):
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        Image.fromarray(RGB).save(path, **(dict(exif=exif) if 'EXIF' in kind else {}))
+    else:
+        path = save_cv2(tmp_path / 'a.tif', RGB.astype(np.float32), (cv2.IMWRITE_TIFF_COMPRESSION, 1))
+    height, width = RGB.shape[:2]
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', height * width // 2 - 1)
+    with pytest.raises(CorruptImageError, match='DecompressionBombError'):
+        load(path)
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', height * width)
+    load(path)
+
+
+@pytest.mark.parametrize('options', [dict(progressive=True), dict(comment=b'x' * 60000), dict(dpi=(72, 72))])
+def test_kinds_of_jpeg_equal_pil(tmp_path: Path, options: dict) -> None:
+    Image.fromarray(RGB).save(tmp_path / 'a.jpg', quality=70, **options)
+    np.testing.assert_array_equal(load(tmp_path / 'a.jpg'), np.asarray(Image.open(tmp_path / 'a.jpg')))
+
+
 def test_bugs_are_not_taken_for_corrupt_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.fromarray(RGB).save(tmp_path / 'a.png')
 

@@ -1,4 +1,4 @@
-"""The operations of StrongAugment against numpy, scipy and torchvision."""
+"""The strong operations against numpy, scipy and torchvision."""
 
 from collections.abc import Callable
 
@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 import torchvision.transforms.v2.functional as tvf
-from clsa_mm.datasets.transforms.strong_ops import OPERATIONS
-from PIL import Image
 from scipy.ndimage import affine_transform, convolve
+
+from clsa_mm.datasets.views import STRONG_OPS
 
 FACTORS = [0.05, 0.3, 0.5, 0.77, 0.95]
 
@@ -32,7 +32,11 @@ def image(request: pytest.FixtureRequest) -> np.ndarray:
 
 
 def run(name: str, image: np.ndarray, magnitude: float = 0.0) -> np.ndarray:
-    return np.asarray(OPERATIONS[name](Image.fromarray(image), magnitude))
+    """Apply to an RGB array what expects BGR, and return RGB."""
+    bgr = np.ascontiguousarray(image[..., ::-1])
+    result = STRONG_OPS.get(name)(bgr, magnitude, np.random.default_rng(0))
+    np.testing.assert_array_equal(bgr[..., ::-1], image)
+    return result[..., ::-1]
 
 
 def assert_close(actual: np.ndarray, expected: np.ndarray, tolerance: int) -> None:

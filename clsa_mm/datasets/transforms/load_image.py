@@ -8,7 +8,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine import fileio
 from mmengine.registry import TRANSFORMS
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, TiffImagePlugin
 
 # What PIL and the file back ends raise for unreadable or broken files (UnidentifiedImageError is
 # an OSError). Anything else is a bug and goes through.
@@ -22,7 +22,7 @@ _DECODING_ERRORS = (
     cv2.error,
 )
 _BIT_DEPTHS = (8, 10, 12, 14, 16)
-_END_OF_JPEG = b'\xff\xd9'
+_JPEG_START, _JPEG_END = b'\xff\xd8', b'\xff\xd9'
 
 
 class CorruptImageError(ValueError):
@@ -101,29 +101,70 @@ def decode_image(data: bytes, bit_depth: int | None = None) -> np.ndarray:
         OSError: The content is no image, or cut short.
         ValueError: PIL and OpenCV cannot convert this kind of image.
     """
+    if _is_plain_jpeg(data):
+        return _decode_jpeg(data)
     try:
         image = Image.open(io.BytesIO(data))
     except Image.UnidentifiedImageError:
         if data[:4] in (b'II*\0', b'MM\0*'):
+            _check_tiff_size(data)
             return _decode_wide_colour(data, bit_depth)  # floating point colour TIFF
         reason = f'no image in a format that PIL knows; it begins with {data[:12]!r}'
         raise Image.UnidentifiedImageError(reason) from None
     with image:
-        array = _decode_plain_jpeg(image, data)
-        if array is None:
-            array = _decode_any(image, data, bit_depth)
+        whole_jpeg = image.format == 'JPEG' and image.mode in ('RGB', 'L') and data.endswith(_JPEG_END)
+        array = _decode_jpeg(data) if whole_jpeg else _decode_any(image, data, bit_depth)
         return _orient(array, image.getexif().get(ExifTags.Base.Orientation, 1))
 
 
-def _decode_plain_jpeg(image: Image.Image, data: bytes) -> np.ndarray | None:
-    """Decode the common case with OpenCV, 20 % faster than PIL and pixel by pixel the same.
+def _is_plain_jpeg(data: bytes) -> bool:
+    """Whether PIL need not look at a file: a whole JPEG of 8 bits, grey or colour, of a safe size, no EXIF.
 
-    OpenCV fills up a truncated file with grey and says nothing, hence the check of the end.
+    This reads the few bytes that count, in a fraction of the time that PIL takes for all of the header.
     """
-    if image.format != 'JPEG' or image.mode not in ('RGB', 'L') or data[-2:] != _END_OF_JPEG:
-        return None
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    if not (data.startswith(_JPEG_START) and data.endswith(_JPEG_END)):
+        return False
+    start = len(_JPEG_START)
+    while start + 10 <= len(data) and data[start] == 0xFF:
+        marker, length = struct.unpack_from('>xBH', data, start)
+        if marker == 0xE1 and data.startswith(b'Exif', start + 4):
+            return False
+        if marker in (0xC0, 0xC1, 0xC2):  # the frame: baseline, extended or progressive
+            depth, height, width, channels = struct.unpack_from('>BHHB', data, start + 4)
+            return depth == 8 and channels in (1, 3) and _is_safe_size(height, width)
+        start += 2 + length
+    return False
+
+
+def _is_safe_size(height: int, width: int) -> bool:
+    """Whether PIL opens an image of this size without a warning of a decompression bomb."""
+    return Image.MAX_IMAGE_PIXELS is None or height * width <= Image.MAX_IMAGE_PIXELS
+
+
+def _check_tiff_size(data: bytes) -> None:
+    """Hold a TIFF file that PIL does not open to PIL's limit of pixels."""
+    header = TiffImagePlugin.ImageFileDirectory_v2(data[:8])
+    file = io.BytesIO(data)
+    file.seek(header.next)
+    header.load(file)
+    width, height = header.get(TiffImagePlugin.IMAGEWIDTH), header.get(TiffImagePlugin.IMAGELENGTH)
+    if not width or not height:
+        raise ValueError('a TIFF file without a width or height')
+    if Image.MAX_IMAGE_PIXELS is not None and height * width > 2 * Image.MAX_IMAGE_PIXELS:  # PIL's rule
+        raise Image.DecompressionBombError(
+            f'{width}x{height} pixels are more than twice PIL.Image.MAX_IMAGE_PIXELS={Image.MAX_IMAGE_PIXELS}'
+        )
+
+
+def _decode_jpeg(data: bytes) -> np.ndarray:
+    """Decode with OpenCV, 20 % faster than PIL and pixel by pixel the same.
+
+    It fills up a truncated file with grey and says nothing, so the end of the file is checked before.
+    """
+    array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    if array is None:
+        raise ValueError('OpenCV cannot decode this JPEG')
+    return array
 
 
 def _decode_any(image: Image.Image, data: bytes, bit_depth: int | None) -> np.ndarray:

@@ -1,8 +1,7 @@
 """Several views of one decoded image, each with randomness of its own."""
 
 import random
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -11,21 +10,8 @@ from mmengine.registry import TRANSFORMS
 from mmpretrain.registry import TRANSFORMS as MMPRETRAIN_TRANSFORMS
 
 from clsa_mm.datasets.views.nearest_name import choose
+from clsa_mm.datasets.views.randomness import preserved_generators
 from clsa_mm.datasets.views.settings import ROLES
-
-
-@contextmanager
-def _restored_rngs() -> Iterator[None]:
-    """Put the three global CPU generators back as they were (num_workers=0 shares them)."""
-    python_state = random.getstate()
-    numpy_state = np.random.get_state()
-    torch_state = torch.default_generator.get_state()
-    try:
-        yield
-    finally:
-        random.setstate(python_state)
-        np.random.set_state(numpy_state)
-        torch.default_generator.set_state(torch_state)
 
 
 def _seed_rngs(entropy: tuple[int, ...]) -> None:
@@ -58,8 +44,8 @@ class SeededMultiView(BaseTransform):
         transforms (list[list[dict | Callable]]): One pipeline per kind of view.
         num_views (int | list[int]): Number of views of each pipeline; an int where there is only
             one pipeline.
-        roles (Sequence[str]): ``'key'``, ``'weak'`` or ``'strong'`` for each view, which :class:`PackViews` packs
-            them by. Defaults to (): not named.
+        roles (Sequence[str]): ``'key'``, ``'weak'`` or ``'strong'`` for each view, by which
+            :class:`PackViews` packs them. Defaults to (): not named.
 
     Examples:
         >>> # a key view, two weak views of their own crops and a strong view, in this order
@@ -106,7 +92,7 @@ class SeededMultiView(BaseTransform):
             results['img'] = [self._make_view(results, v)['img'] for v in range(len(self.views))]
             return results
         images = []
-        with _restored_rngs():
+        with preserved_generators():
             for v in range(len(self.views)):
                 _seed_rngs((*seed_key, v))
                 images.append(self._make_view(results, v)['img'])

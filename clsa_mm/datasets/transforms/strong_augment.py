@@ -6,7 +6,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine.registry import TRANSFORMS
 
-from clsa_mm.datasets.views.randomness import generator_from_global
+from clsa_mm.datasets.views.randomness import ViewGenerator
 from clsa_mm.datasets.views.strong_policy import Range, StrongPolicy
 
 
@@ -50,13 +50,14 @@ class StrongAugment(BaseTransform):
             raise ValueError(f"channel_order must be 'bgr' or 'rgb', got {channel_order!r}")
         self.policy = StrongPolicy(num_ops, prob, policy, ops)
         self.channel_order = channel_order
+        self._generator = ViewGenerator()
 
     def transform(self, results: dict) -> dict:
         """Replace ``results['img']`` by its strongly augmented version, a new array."""
         image = results['img']
         _check_image(image)
         reorder = slice(None, None, 1 if self.channel_order == 'bgr' else -1)
-        strong = self.policy(np.ascontiguousarray(image[..., reorder]), generator_from_global())
+        strong = self.policy(np.ascontiguousarray(image[..., reorder]), self._generator.at(None, 0))
         results['img'] = np.array(strong[..., reorder], order='C')
         return results
 

@@ -28,8 +28,8 @@ def draw_box(
 ) -> Box:
     """Draw the part to crop as torchvision's ``RandomResizedCrop`` does.
 
-    Area and logarithm of the aspect ratio are uniform, the place is uniform. Where ten draws do not fit in the
-    image, it is the largest central part whose aspect ratio lies in ``ratio``.
+    Area and logarithm of the aspect ratio are uniform, the place is uniform. Where ten draws do not fit in
+    the image, it is the largest central part whose aspect ratio lies in ``ratio``.
 
     Args:
         height: Of the image, in pixels.
@@ -70,8 +70,9 @@ def resize_box(image: np.ndarray, box: Box, size: int) -> np.ndarray:
         uint8 of shape (size, size, 3), contiguous.
     """
     part = image[box.top : box.top + box.height, box.left : box.left + box.width]
-    if box.height <= size and box.width <= size:  # enlarging: there is nothing to smooth
+    if max(box.height, box.width) <= size:  # enlarging: there is nothing to smooth
         return cv2.resize(part, (size, size), interpolation=cv2.INTER_LINEAR)
-    tensor = torch.from_numpy(part).permute(2, 0, 1)[None]
-    resized = torch.nn.functional.interpolate(tensor, (size, size), mode='bilinear', antialias=True)
+    # The batch axis comes first so that torch sees its channels-last format and keeps it.
+    batch = torch.from_numpy(part)[None].permute(0, 3, 1, 2)
+    resized = torch.nn.functional.interpolate(batch, (size, size), mode='bilinear', antialias=True)
     return np.ascontiguousarray(resized[0].permute(1, 2, 0).numpy())

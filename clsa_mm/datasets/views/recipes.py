@@ -1,36 +1,60 @@
-"""Recipes: what happens to a view after the crop and before the strong operations.
+"""Recipes: what happens to a view between the crop and the strong operations.
 
-A recipe is a class registered in ``RECIPES``. Its arguments are the numbers that a config's
-``recipe=dict(type=..., ...)`` sets, and an instance is called with an image (uint8 BGR of shape (H, W, 3)) and the
-view's generator, and returns an image of the same kind.
+A recipe is a class registered in ``RECIPES``. Its arguments are the numbers that a config sets with
+``recipe=dict(type=..., ...)``; an instance is called with an image, uint8 BGR of shape (H, W, 3), and the
+view's generator, and returns an image of the same kind and size.
 """
 
 from dataclasses import dataclass
+from itertools import permutations
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from mmengine.registry import Registry
 
-from clsa_mm.datasets.views.photometric import blur, color_jitter, grayscale
+from clsa_mm.datasets.views.photometric import (
+    adjust_brightness,
+    adjust_contrast,
+    adjust_hue,
+    adjust_saturation,
+    gaussian_blur,
+    grayscale,
+)
 
-RECIPES = Registry('recipe of views')
+RECIPES = Registry('recipe')
+_ORDERS = tuple(permutations(range(4)))
+_JITTER = (adjust_brightness, adjust_contrast, adjust_saturation, adjust_hue)
+
+
+class MoCoV2Draw(NamedTuple):
+    """What MoCo v2's recipe does to one view."""
+
+    jitter: list[tuple[int, float]]
+    """Steps of colour jitter in order: 0 brightness, 1 contrast, 2 saturation, with a factor; 3 hue."""
+    grey: bool
+    blur_sigma: float | None
+    flip: bool
 
 
 @RECIPES.register_module(name='mocov2')
 @dataclass(frozen=True)
 class MoCoV2Recipe:
-    """The augmentation of MoCo v2 (arXiv 2003.04297) as in its official code, which CLSA uses too.
+    """The augmentation of MoCo v2 (arXiv 2003.04297) as in its official code; CLSA's is the same.
 
     Args:
         jitter_prob: Probability of colour jitter. Defaults to 0.8.
-        brightness: The factor is uniform in 1 -+ this. Defaults to 0.4.
+        brightness: The factor is uniform in 1 -+ this, but not below 0. Defaults to 0.4.
         contrast: Likewise. Defaults to 0.4.
         saturation: Likewise. Defaults to 0.4.
-        hue: The shift is uniform in -+ this, in turns, at most 0.5. Defaults to 0.1.
+        hue: The shift is uniform in -+ this, in whole turns, at most 0.5. Defaults to 0.1.
         grey_prob: Probability of turning grey. Defaults to 0.2.
         blur_prob: Probability of Gaussian blur. Defaults to 0.5.
         blur_sigma: Range of the blur's standard deviation in pixels. Defaults to (0.1, 2.0).
         flip_prob: Probability of a horizontal flip. Defaults to 0.5.
+
+    Raises:
+        ValueError: For an argument outside its range.
     """
 
     jitter_prob: float = 0.8
@@ -45,13 +69,15 @@ class MoCoV2Recipe:
 
     def __post_init__(self) -> None:
         """Check the numbers."""
-        for name in ('jitter_prob', 'grey_prob', 'blur_prob', 'flip_prob'):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(
-                    f'recipe.{name} must be a probability in [0, 1], got {getattr(self, name)!r}'
-                )
-        if not 0 <= self.hue <= 0.5:
-            raise ValueError(f'recipe.hue must lie in [0, 0.5], got {self.hue!r}')
+        limits = dict(jitter_prob=1, grey_prob=1, blur_prob=1, flip_prob=1, hue=0.5)
+        limits |= dict(brightness=np.inf, contrast=np.inf, saturation=np.inf)
+        for name, limit in limits.items():
+            if not 0 <= getattr(self, name) <= limit:
+                raise ValueError(f'recipe.{name} must lie in [0, {limit}], got {getattr(self, name)!r}')
+        if len(self.blur_sigma) != 2 or not 0 < self.blur_sigma[0] <= self.blur_sigma[1]:
+            raise ValueError(
+                f'recipe.blur_sigma must be (low, high), 0 < low <= high, got {self.blur_sigma!r}'
+            )
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Augment an image.
@@ -63,22 +89,31 @@ class MoCoV2Recipe:
         Returns:
             uint8 BGR of shape (H, W, 3).
         """
-        if rng.random() < self.jitter_prob:
-            image = color_jitter(image, *self.draw_jitter(rng))
-        if rng.random() < self.grey_prob:
-            image = grayscale(image)
-        if rng.random() < self.blur_prob:
-            low, high = self.blur_sigma
-            image = blur(image, low + (high - low) * rng.random())
-        if rng.random() < self.flip_prob:
-            image = cv2.flip(image, 1)
-        return image
+        return self.apply(image, self.draw(rng))
 
-    def draw_jitter(self, rng: np.random.Generator) -> tuple[tuple[int, ...], tuple[float, ...]]:
-        """Draw the order of the four steps of colour jitter, and the magnitude of each."""
-        order = tuple(rng.permutation(4))
-        magnitudes = [
-            max(0.0, 1 - spread) + (1 + spread - max(0.0, 1 - spread)) * rng.random()
-            for spread in (self.brightness, self.contrast, self.saturation)
-        ]
-        return order, (*magnitudes, self.hue * (2 * rng.random() - 1))
+    def draw(self, rng: np.random.Generator) -> MoCoV2Draw:
+        """Draw what to do, with the distribution of torchvision's transforms."""
+        jitter = self._draw_jitter(rng) if rng.random() < self.jitter_prob else []
+        grey = rng.random() < self.grey_prob
+        low, high = self.blur_sigma
+        sigma = low + (high - low) * rng.random() if rng.random() < self.blur_prob else None
+        return MoCoV2Draw(jitter, grey, sigma, rng.random() < self.flip_prob)
+
+    def _draw_jitter(self, rng: np.random.Generator) -> list[tuple[int, float]]:
+        steps = []
+        for step in _ORDERS[int(len(_ORDERS) * rng.random())]:
+            spread = (self.brightness, self.contrast, self.saturation, self.hue)[step]
+            low, high = (-spread, spread) if step == 3 else (max(0.0, 1 - spread), 1 + spread)
+            if spread:
+                steps.append((step, low + (high - low) * rng.random()))
+        return steps
+
+    def apply(self, image: np.ndarray, draw: MoCoV2Draw) -> np.ndarray:
+        """Do what was drawn."""
+        for step, magnitude in draw.jitter:
+            image = _JITTER[step](image, magnitude)
+        if draw.grey:
+            image = grayscale(image)
+        if draw.blur_sigma is not None:
+            image = gaussian_blur(image, draw.blur_sigma)
+        return cv2.flip(image, 1) if draw.flip else image

@@ -1,5 +1,6 @@
 """The dictionary of views: what a config says, checked, and turned into views."""
 
+import inspect
 import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -62,6 +63,8 @@ class View:
         self.ratio = settings.ratio
         recipe = dict(settings.recipe)
         kind = choose(recipe.pop('type', 'mocov2'), RECIPES.module_dict, f'views.{role}.recipe.type')
+        for name in recipe:
+            choose(name, inspect.signature(RECIPES.get(kind)).parameters, f'views.{role}.recipe')
         self.recipe = RECIPES.get(kind)(**recipe)
         self.strong = StrongPolicy(settings.num_ops, settings.prob, settings.policy, settings.ops)
 
@@ -80,7 +83,8 @@ class View:
 
     def __repr__(self) -> str:
         """Show the settings."""
-        return f'{self.role} {self.size}x{self.size}: area={self.area}, ratio={self.ratio}, {self.recipe}, {self.strong}'
+        crop = f'{self.role} {self.size}x{self.size}, area={self.area}, ratio={self.ratio}'
+        return f'{crop}, {self.recipe}, {self.strong}'
 
 
 def build_views(views: Mapping[str, Mapping[str, Any]]) -> list[View]:
@@ -99,7 +103,7 @@ def build_views(views: Mapping[str, Mapping[str, Any]]) -> list[View]:
         choose(role, ROLES, 'views')
     counts = {role: views[role].get('num_views', 1) if role in views else 0 for role in ROLES}
     for role, count in counts.items():
-        if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+        if not _is_whole(count, 0):
             raise ValueError(f'views.{role}.num_views must be a whole number >= 0, got {count!r}')
     if counts['key'] != 1:
         raise ValueError(
@@ -107,42 +111,48 @@ def build_views(views: Mapping[str, Mapping[str, Any]]) -> list[View]:
             'every other view is compared with it.'
         )
     if not counts['weak']:
-        raise ValueError('views.weak.num_views must be at least 1: the contrastive loss needs a weak view.')
+        raise ValueError('views.weak.num_views is 0: the contrastive loss needs at least one weak view.')
     return [view for role in ROLES if counts[role] for view in _build_role(role, views[role])]
 
 
 def _build_role(role: str, given: Mapping[str, Any]) -> list[View]:
-    names = [f.name for f in fields(RoleSettings)]
     for name in given:
-        choose(name, names, f'views.{role}')
+        choose(name, [f.name for f in fields(RoleSettings)], f'views.{role}')
     missing = [name for name in ('size', 'area') if name not in given]
     if missing:
         raise ValueError(f'views.{role} lacks {" and ".join(missing)}, such as size=224, area=(0.2, 1.0).')
     settings = RoleSettings(**given)
-    count = settings.num_views
-    sizes = _per_view(settings.size, isinstance(settings.size, int), count, f'views.{role}.size')
-    is_range = isinstance(settings.area[0], numbers.Real)
-    areas = _per_view(settings.area, is_range, count, f'views.{role}.area')
+    sizes = _per_view(settings.size, _is_whole(settings.size, 1), settings.num_views, f'views.{role}.size')
+    areas = _per_view(settings.area, _is_range(settings.area), settings.num_views, f'views.{role}.area')
     for size in sizes:
-        if not isinstance(size, int) or size < 1:
+        if not _is_whole(size, 1):
             raise ValueError(f'views.{role}.size must be a whole number of pixels >= 1, got {size!r}')
     for area in areas:
-        _check_range(area, f'views.{role}.area', 1.0)
-    _check_range(settings.ratio, f'views.{role}.ratio', float('inf'))
+        if not _is_range(area) or area[1] > 1:
+            raise ValueError(f'views.{role}.area must be (low, high), 0 < low <= high <= 1, got {area!r}')
+    if not _is_range(settings.ratio):
+        raise ValueError(f'views.{role}.ratio must be (low, high), 0 < low <= high, got {settings.ratio!r}')
     return [View(role, size, tuple(area), settings) for size, area in zip(sizes, areas, strict=True)]
 
 
 def _per_view(value: Any, is_single: bool, count: int, name: str) -> list:
-    if is_single:
+    if is_single or not isinstance(value, Sequence):
         return [value] * count
     if len(value) != count:
         raise ValueError(
-            f'{name} has {len(value)} entries for num_views={count}; give one per view, or one for all.'
+            f'{name}={value!r} has {len(value)} entries for num_views={count}; give one or one per view.'
         )
     return list(value)
 
 
-def _check_range(limits: Sequence[float], name: str, most: float) -> None:
-    if len(limits) != 2 or not 0 < limits[0] <= limits[1] <= most:
-        bound = '' if most == float('inf') else f' <= {most:g}'
-        raise ValueError(f'{name} must be (low, high) with 0 < low <= high{bound}, got {limits!r}')
+def _is_whole(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _is_range(value: Any) -> bool:
+    return (
+        isinstance(value, Sequence)
+        and len(value) == 2
+        and all(isinstance(limit, numbers.Real) for limit in value)
+        and 0 < value[0] <= value[1]
+    )

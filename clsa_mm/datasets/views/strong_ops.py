@@ -1,9 +1,9 @@
 """The operations of CLSA's strong augmentation, as functions of an array.
 
 Every operation has the signature ``operation(image, magnitude, rng) -> image``: it takes a uint8 BGR image of
-shape (H, W, 3), a number from the range that the pool gives it, and the view's generator, the only source of
-randomness it may use; it returns an image of the same kind and size and leaves its input as it is. An operation
-registered in ``STRONG_OPS`` can be added to the pool of a view from a config:
+shape (H, W, 3), a number from the range that the pool gives it, and the view's generator, the only randomness
+it may use. It returns an image of the same kind and size and leaves its input as it is. An operation
+registered in ``STRONG_OPS`` can be added to the pool of a view from a config::
 
     @STRONG_OPS.register_module()
     def Darken(image, magnitude, rng):
@@ -11,19 +11,25 @@ registered in ``STRONG_OPS`` can be added to the pool of a view from a config:
 
     train_dataloader = dict(dataset=dict(views=dict(strong=dict(ops=dict(Darken=(0.1, 0.5))))))
 
-The results are those of PIL, the library of the official code. Where an operation moves pixels, the uncovered area
-is black and the interpolation nearest neighbour (official code; the paper does not say).
+The results are those of PIL, the library of the official code; factors may be one level off by rounding.
+Where an operation moves pixels, the uncovered area is black and the interpolation nearest neighbour (official
+code; the paper does not say).
 """
 
 from collections.abc import Callable
 
+import cv2
 import numpy as np
 from mmengine.registry import Registry
-from PIL import Image, ImageEnhance, ImageOps
+from PIL import Image
+
+from clsa_mm.datasets.views.photometric import CUT, adjust_brightness, adjust_contrast, adjust_saturation
 
 Operation = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
 
 STRONG_OPS = Registry('strong operation')
+_LEVELS = np.arange(256)[:, None]
+_SMOOTH = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]]) / 13  # PIL's ImageFilter.SMOOTH
 
 
 def _affine(image: np.ndarray, *matrix: float) -> np.ndarray:
@@ -50,13 +56,13 @@ def shear_y(image: np.ndarray, magnitude: float, rng: np.random.Generator) -> np
 @STRONG_OPS.register_module(name='TranslateX')
 def translate_x(image: np.ndarray, magnitude: float, rng: np.random.Generator) -> np.ndarray:
     """Shift to the left by a fraction of the width, cut to whole pixels."""
-    return _affine(image, 1, 0, int(magnitude * image.shape[1]), 0, 1, 0)
+    return _translate(image, int(magnitude * image.shape[1]))
 
 
 @STRONG_OPS.register_module(name='TranslateY')
 def translate_y(image: np.ndarray, magnitude: float, rng: np.random.Generator) -> np.ndarray:
     """Shift upwards by a fraction of the height, cut to whole pixels."""
-    return _affine(image, 1, 0, 0, 0, 1, int(magnitude * image.shape[0]))
+    return _translate(image.swapaxes(0, 1), int(magnitude * image.shape[0])).swapaxes(0, 1)
 
 
 @STRONG_OPS.register_module(name='Rotate')
@@ -68,7 +74,10 @@ def rotate(image: np.ndarray, magnitude: float, rng: np.random.Generator) -> np.
 @STRONG_OPS.register_module(name='AutoContrast')
 def auto_contrast(image: np.ndarray, magnitude: float, rng: np.random.Generator) -> np.ndarray:
     """Stretch every channel to the full range; the magnitude is not used."""
-    return np.asarray(ImageOps.autocontrast(Image.fromarray(image)))
+    low, high = np.array([(channel.min(), channel.max()) for channel in cv2.split(image)], float).T
+    scale = np.where(high > low, 255 / np.maximum(high - low, 1), 1)
+    offset = np.where(high > low, -low * scale, 0)
+    return _look_up(image, np.clip(_LEVELS * scale + offset, 0, 255))
 
 
 @STRONG_OPS.register_module(name='Invert')
@@ -86,45 +95,60 @@ def identity(image: np.ndarray, magnitude: float, rng: np.random.Generator) -> n
 @STRONG_OPS.register_module(name='Equalize')
 def equalize(image: np.ndarray, magnitude: float, rng: np.random.Generator) -> np.ndarray:
     """Flatten the histogram of every channel; the magnitude is not used."""
-    return np.asarray(ImageOps.equalize(Image.fromarray(image)))
+    counts = np.hstack([cv2.calcHist([image], [c], None, [256], [0, 256]) for c in range(3)]).astype(int)
+    below = counts.cumsum(axis=0) - counts
+    step = np.where(counts > 0, below, 0).max(axis=0) // 255  # of all pixels but the highest level's
+    equal = np.minimum((step // 2 + below) // np.maximum(step, 1), 255)
+    return _look_up(image, np.where(step > 0, equal, _LEVELS))
 
 
 @STRONG_OPS.register_module(name='Solarize')
 def solarize(image: np.ndarray, magnitude: float, rng: np.random.Generator) -> np.ndarray:
     """Negate the values at or above the threshold: 256 changes nothing, 0 negates all."""
-    return np.asarray(ImageOps.solarize(Image.fromarray(image), magnitude))
+    return cv2.LUT(image, np.where(_LEVELS < magnitude, _LEVELS, 255 - _LEVELS).astype(np.uint8))
 
 
 @STRONG_OPS.register_module(name='Posterize')
 def posterize(image: np.ndarray, magnitude: float, rng: np.random.Generator) -> np.ndarray:
     """Keep the highest bits of every value; the number of bits is the magnitude rounded down."""
-    return np.asarray(ImageOps.posterize(Image.fromarray(image), int(magnitude)))
-
-
-def _enhance(kind: type, image: np.ndarray, factor: float) -> np.ndarray:
-    rgb = Image.fromarray(np.ascontiguousarray(image[..., ::-1]))
-    return np.ascontiguousarray(np.asarray(kind(rgb).enhance(factor))[..., ::-1])
+    return image & np.uint8(256 - 2 ** (8 - int(magnitude)))
 
 
 @STRONG_OPS.register_module(name='Contrast')
 def contrast(image: np.ndarray, magnitude: float, rng: np.random.Generator) -> np.ndarray:
     """Blend with the mean grey: factor 0 is grey, 1 the image."""
-    return _enhance(ImageEnhance.Contrast, image, magnitude)
+    return adjust_contrast(image, magnitude)
 
 
 @STRONG_OPS.register_module(name='Color')
 def color(image: np.ndarray, magnitude: float, rng: np.random.Generator) -> np.ndarray:
     """Blend with the grey image: factor 0 is grey, 1 the image."""
-    return _enhance(ImageEnhance.Color, image, magnitude)
+    return adjust_saturation(image, magnitude)
 
 
 @STRONG_OPS.register_module(name='Brightness')
 def brightness(image: np.ndarray, magnitude: float, rng: np.random.Generator) -> np.ndarray:
     """Blend with black: factor 0 is black, 1 the image."""
-    return _enhance(ImageEnhance.Brightness, image, magnitude)
+    return adjust_brightness(image, magnitude)
 
 
 @STRONG_OPS.register_module(name='Sharpness')
 def sharpness(image: np.ndarray, magnitude: float, rng: np.random.Generator) -> np.ndarray:
-    """Blend with the smoothed image: factor 0 is smooth, 1 the image."""
-    return _enhance(ImageEnhance.Sharpness, image, magnitude)
+    """Blend with the smoothed image: factor 0 is smooth, 1 the image; the outermost pixels stay."""
+    result = image.copy()
+    smooth = cv2.filter2D(image, -1, _SMOOTH)[1:-1, 1:-1]
+    result[1:-1, 1:-1] = cv2.addWeighted(image[1:-1, 1:-1], magnitude, smooth, 1 - magnitude, CUT)
+    return result
+
+
+def _translate(image: np.ndarray, shift: int) -> np.ndarray:
+    """Shift towards lower columns by whole pixels."""
+    moved = np.zeros_like(image)
+    width = image.shape[1]
+    moved[:, max(-shift, 0) : width - max(shift, 0)] = image[:, max(shift, 0) : width + min(shift, 0)]
+    return moved
+
+
+def _look_up(image: np.ndarray, tables: np.ndarray) -> np.ndarray:
+    """Replace the levels of each channel by those of its column in ``tables`` (256, 3)."""
+    return cv2.LUT(image, tables.astype(np.uint8)[None])

@@ -49,11 +49,12 @@ class StrongPolicy:
     Args:
         num_ops: Operations drawn per image. Defaults to 5 (paper).
         prob: Probability, in [0, 1], that a drawn operation is applied. Defaults to 0.5 (paper).
-        policy: ``'paper'``: the 14 operations of Table 1, magnitudes uniform in its ranges. ``'official'``: those
-            of the authors' code, which has Identity in place of Invert and one of nine levels (10 % to 90 % of
-            the range) in place of a continuous magnitude. Defaults to ``'paper'``.
-        ops: Changes to the policy's pool, name -> (low, high): adds an operation registered in ``STRONG_OPS``, or
-            changes the range of one; ``None`` in place of a range removes it. Defaults to None: no changes.
+        policy: ``'paper'``: the 14 operations of Table 1, magnitudes uniform in its ranges. ``'official'``:
+            those of the authors' code, which has Identity in place of Invert and one of nine levels (10 % to
+            90 % of the range) in place of a continuous magnitude. Defaults to ``'paper'``.
+        ops: Changes to the policy's pool, name -> (low, high): adds an operation registered in
+            ``STRONG_OPS``, or changes the range of one; ``None`` in place of a range removes it. Defaults to
+            None: no changes.
 
     Raises:
         ValueError: For an argument outside its range or an unknown name.
@@ -120,7 +121,8 @@ class StrongPolicy:
 
     def __repr__(self) -> str:
         """Show the arguments."""
-        return f'StrongPolicy(num_ops={self.num_ops}, prob={self.prob}, policy={self.policy!r}, pool={self.pool})'
+        pool = ', '.join(f'{name}{limits}' for name, limits in self.pool.items())
+        return f'StrongPolicy(num_ops={self.num_ops}, prob={self.prob}, policy={self.policy!r}: {pool})'
 
     def _magnitude(self, name: str, rng: np.random.Generator) -> float:
         low, high = self.pool[name]
@@ -136,6 +138,6 @@ class StrongPolicy:
 def _checked(name: str, limits: Range) -> Range:
     known = sorted(STRONG_OPS.module_dict)
     choose(name, known, 'ops', 'register an operation of your own in STRONG_OPS')
-    if len(limits) != 2:
+    if not isinstance(limits, Sequence) or len(limits) != 2:
         raise ValueError(f'ops.{name} must be (low, high), or None to leave it out, got {limits!r}')
     return tuple(limits)

@@ -1,0 +1,166 @@
+"""MoCo v2's recipe: pixels against torchvision on PIL images, draws against torchvision's distributions."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+import torchvision.transforms as T
+import torchvision.transforms.functional as F
+from photos import photo, to_bgr, to_pil
+from PIL import Image, ImageFilter
+from scipy.stats import chisquare, ks_2samp, kstest
+
+from clsa_mm.datasets.views import RECIPES
+from clsa_mm.datasets.views import photometric as ours
+from clsa_mm.datasets.views.recipes import MoCoV2Draw, MoCoV2Recipe
+
+DRAWS = 6000
+ADJUST = (F.adjust_brightness, F.adjust_contrast, F.adjust_saturation, F.adjust_hue)
+
+
+@pytest.fixture(scope='module')
+def draws() -> list[MoCoV2Draw]:
+    rng = np.random.default_rng(0)
+    return [MoCoV2Recipe().draw(rng) for _ in range(DRAWS)]
+
+
+def assert_close(actual: np.ndarray, expected: Image.Image, mean: float, most: float) -> None:
+    assert actual.dtype == np.uint8
+    error = np.abs(actual - to_bgr(expected))
+    assert error.mean() <= mean and error.max() <= most, (error.mean(), error.max())
+
+
+@pytest.fixture(params=[(96, 120), (33, 7)])
+def image(request: pytest.FixtureRequest) -> np.ndarray:
+    return photo(*request.param, seed=1)
+
+
+@pytest.mark.parametrize('factor', [0.0, 0.6, 0.77, 1.0, 1.23, 1.4])
+def test_factors_equal_torchvision(image: np.ndarray, factor: float) -> None:
+    before = image.copy()
+    assert_close(ours.adjust_brightness(image, factor), F.adjust_brightness(to_pil(image), factor), 0.01, 1)
+    assert_close(ours.adjust_contrast(image, factor), F.adjust_contrast(to_pil(image), factor), 0.5, 1)
+    assert_close(ours.adjust_saturation(image, factor), F.adjust_saturation(to_pil(image), factor), 0.01, 1)
+    np.testing.assert_array_equal(image, before)
+
+
+@pytest.mark.parametrize('shift', [-0.5, -0.1, -0.041, 0.003, 0.05, 0.1, 0.5])
+def test_hue_is_close_to_torchvision(image: np.ndarray, shift: float) -> None:
+    """PIL cuts hue and saturation to 255 levels each; two of them are 12 levels of a pure colour."""
+    assert_close(ours.adjust_hue(image, shift), F.adjust_hue(to_pil(image), shift), 1, 12)
+
+
+def test_hue_of_pure_colours() -> None:
+    """A third of a turn makes red green, green blue and blue red; grey has no hue."""
+    colours = np.array([[[0, 0, 255], [0, 255, 0], [255, 0, 0], [99, 99, 99], [0, 0, 0]]], np.uint8)
+    turned = ours.adjust_hue(colours, 1 / 3)
+    expected = np.array([[[0, 255, 0], [255, 0, 0], [0, 0, 255], [99, 99, 99], [0, 0, 0]]])
+    assert np.abs(turned - expected).max() <= 6  # a 255th of a turn
+
+
+def test_grey_equals_torchvision(image: np.ndarray) -> None:
+    assert_close(ours.grayscale(image), F.to_grayscale(to_pil(image), 3), 0.01, 1)
+
+
+@pytest.mark.parametrize('sigma', [0.1, 0.25, 0.333, 0.7, 1.0, 1.41, 1.42, 2.0])
+def test_blur_is_close_to_pil(sigma: float) -> None:
+    """PIL rounds after each of its six passes, and repeats the border anew in each."""
+    image = photo(96, 120, seed=1)
+    actual = ours.gaussian_blur(image, sigma)
+    expected = to_pil(image).filter(ImageFilter.GaussianBlur(sigma))
+    assert_close(actual, expected, 1, 60)
+    inner = np.s_[7:-7, 7:-7]
+    assert np.abs(actual - to_bgr(expected))[inner].max() <= 3
+
+
+def test_jitter_in_any_order_is_close_to_torchvision(image: np.ndarray, draws: list[MoCoV2Draw]) -> None:
+    """One mean grey that rounds the other way is one level, on all pixels, after each of four steps."""
+    for draw in draws[:40]:
+        expected = to_pil(image)
+        for step, magnitude in draw.jitter:
+            expected = ADJUST[step](expected, magnitude)
+        only_jitter = draw._replace(grey=False, blur_sigma=None, flip=False)
+        assert_close(MoCoV2Recipe().apply(image, only_jitter), expected, 1.5, 24)
+
+
+def test_steps_are_applied_in_the_official_order(image: np.ndarray) -> None:
+    draw = MoCoV2Draw(jitter=[(3, 0.1), (0, 0.7)], grey=True, blur_sigma=1.0, flip=True)
+    steps = [lambda i: F.adjust_hue(i, 0.1), lambda i: F.adjust_brightness(i, 0.7)]
+    steps += [lambda i: F.to_grayscale(i, 3), lambda i: i.filter(ImageFilter.GaussianBlur(1.0)), F.hflip]
+    expected = to_pil(image)
+    for step in steps:
+        expected = step(expected)
+    assert_close(MoCoV2Recipe().apply(image, draw), expected, 1, 30)
+
+
+def test_nothing_drawn_changes_nothing(image: np.ndarray) -> None:
+    recipe = MoCoV2Recipe(jitter_prob=0.0, grey_prob=0.0, blur_prob=0.0, flip_prob=0.0)
+    np.testing.assert_array_equal(recipe(image, np.random.default_rng(0)), image)
+
+
+# Draws.
+
+
+def test_probabilities(draws: list[MoCoV2Draw]) -> None:
+    rates = dict(jitter=0.8, grey=0.2, blur_sigma=0.5, flip=0.5)
+    for name, rate in rates.items():
+        happened = sum(getattr(draw, name) not in (None, False, []) for draw in draws)
+        assert chisquare([happened, DRAWS - happened], [rate * DRAWS, (1 - rate) * DRAWS]).pvalue > 1e-3
+
+
+def test_jitter_follows_torchvisions_distribution(draws: list[MoCoV2Draw]) -> None:
+    """All 24 orders, and each magnitude."""
+    torch.manual_seed(0)
+    official = T.ColorJitter(0.4, 0.4, 0.4, 0.1)
+    limits = official.brightness, official.contrast, official.saturation, official.hue
+    expected = np.array([official.get_params(*limits)[1:] for _ in range(DRAWS)])
+    jitters = [draw.jitter for draw in draws if draw.jitter]
+    for step in range(4):
+        magnitudes = [dict(jitter)[step] for jitter in jitters]
+        assert ks_2samp(magnitudes, expected[:, step]).pvalue > 1e-3
+        assert magnitudes[0] != pytest.approx(expected[0, step])
+    orders = [tuple(step for step, _ in jitter) for jitter in jitters]
+    counts = [orders.count(order) for order in set(orders)]
+    assert len(counts) == 24 and chisquare(counts).pvalue > 1e-3
+
+
+def test_blur_radius_is_uniform(draws: list[MoCoV2Draw]) -> None:
+    sigmas = [draw.blur_sigma for draw in draws if draw.blur_sigma is not None]
+    assert kstest(sigmas, 'uniform', args=(0.1, 1.9)).pvalue > 1e-3
+
+
+def test_steps_are_drawn_independently(draws: list[MoCoV2Draw]) -> None:
+    happened = np.array([[bool(d.jitter), d.grey, d.blur_sigma is not None, d.flip] for d in draws])
+    correlation = np.corrcoef(happened.T) - np.eye(4)
+    assert np.abs(correlation).max() < 4 / np.sqrt(DRAWS)
+
+
+def test_spreads_of_zero_leave_steps_out_as_torchvision_does() -> None:
+    recipe = MoCoV2Recipe(jitter_prob=1.0, brightness=0.0, hue=0.0)
+    assert {step for step, _ in recipe.draw(np.random.default_rng(0)).jitter} == {1, 2}
+    strong = MoCoV2Recipe(jitter_prob=1.0, contrast=2.0)  # torchvision's factor is not below 0
+    rng = np.random.default_rng(0)
+    factors = [dict(strong.draw(rng).jitter)[1] for _ in range(500)]
+    assert kstest(factors, 'uniform', args=(0, 3)).pvalue > 1e-3
+
+
+def test_registered_with_the_papers_defaults() -> None:
+    assert RECIPES.get('mocov2') is MoCoV2Recipe
+    numbers = 'jitter_prob=0.8, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, grey_prob=0.2'
+    assert numbers + ', blur_prob=0.5, blur_sigma=(0.1, 2.0), flip_prob=0.5' in repr(MoCoV2Recipe())
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (dict(jitter_prob=1.2), 'recipe.jitter_prob must lie in [0, 1], got 1.2'),
+        (dict(hue=0.6), 'recipe.hue must lie in [0, 0.5], got 0.6'),
+        (dict(contrast=-1), 'recipe.contrast must lie in [0, inf], got -1'),
+        (dict(blur_sigma=(2.0, 0.1)), 'recipe.blur_sigma must be (low, high)'),
+        (dict(blur_sigma=(0.0, 1.0)), 'recipe.blur_sigma must be (low, high)'),
+    ],
+)
+def test_wrong_numbers(arguments: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        MoCoV2Recipe(**arguments)
