@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from clsa_mm.models.losses import bank_attention, merge_attention, own_attention
@@ -43,17 +44,31 @@ class Bank:
         """Number of keys that one query meets, M."""
         return sum(len(keys) for keys in self.shared) + (0 if self.own is None else self.own.shape[1])
 
-    def attention(self, queries: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    def attention(self, queries: Tensor, temperature: float | Sequence[float]) -> tuple[Tensor, Tensor]:
         """Expected key and log-partition of queries, see :func:`clsa_mm.models.losses.bank_attention`.
+
+        One call for all views is faster than one for each.
 
         Args:
             queries: Unit-length queries of the bank's samples, shape (..., N, C); leading dimensions are
                 views.
-            temperature: Divides the similarities.
+            temperature: Divides the similarities: one number, or one for each entry of the first dimension.
 
         Returns:
             The expected key (..., N, C), detached, and the log-partition (..., N), differentiable.
+
+        Raises:
+            ValueError: If a temperature is not positive or their number is not that of the views.
         """
+        if isinstance(temperature, Sequence):
+            if len(temperature) != len(queries) or min(temperature) <= 0:
+                raise ValueError(
+                    f'{len(queries)} views need as many temperatures, all positive, got {list(temperature)}'
+                )
+            queries = torch.stack(
+                [at_least_float32(z) / t for z, t in zip(queries, temperature, strict=True)]
+            )
+            temperature = 1.0
         flat = queries.flatten(0, -2)
         parts = []
         for keys in self.shared:

@@ -56,6 +56,23 @@ def test_one_view_needs_no_leading_dimension():
     torch.testing.assert_close(bank.negative_similarity(views[1]), bank.negative_similarity(views)[1])
 
 
+def test_a_temperature_for_each_view():
+    bank, _ = banks()[1]
+    views = unit(2, 3, 5, seed=3).requires_grad_()
+    together = bank.attention(views, [0.2, 0.4])
+    for view, temperature in enumerate((0.2, 0.4)):
+        alone = bank.attention(views[view], temperature)
+        torch.testing.assert_close((together[0][view], together[1][view]), alone, rtol=0, atol=1e-12)
+        ours, expected = (
+            torch.autograd.grad(log.sum(), views, retain_graph=True)[0]
+            for log in (together[1][view], alone[1])
+        )
+        torch.testing.assert_close(ours, expected, rtol=0, atol=1e-12)
+    for wrong in ([0.2], [0.2, 0.0]):
+        with pytest.raises(ValueError, match='2 views need as many temperatures, all positive'):
+            bank.attention(views, wrong)
+
+
 def test_nothing_of_the_queue_is_copied():
     queue = unit(11, 5, seed=1)
     bank = Bank(unit(3, 5, seed=0), [queue])

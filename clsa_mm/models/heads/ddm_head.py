@@ -73,17 +73,25 @@ class DDMHead(BaseModule):
         Returns:
             ``loss_contrastive`` and, with strong views and ``beta > 0``, ``loss_ddm`` (times beta).
         """
-        queries = torch.stack(tuple(weak))
-        expected_keys, log_partitions = bank.attention(queries, self.temperature)
-        losses = log_partitions - bank.positive_similarity(queries) / self.temperature
+        strong = strong if self.beta > 0 else ()
+        # One pass over the bank for all views; the teachers have it twice if at another temperature.
+        teachers = weak if strong and self.teacher_temperature != self.temperature else ()
+        expected_keys, log_partitions = bank.attention(
+            torch.stack([*weak, *strong, *(queries.detach() for queries in teachers)]),
+            [
+                *(self.temperature for _ in weak),
+                *(self.ddm_temperature for _ in strong),
+                *(self.teacher_temperature for _ in teachers),
+            ],
+        )
+        sizes = [len(weak), len(strong), len(teachers)]
+        weak_keys, _, teacher_keys = expected_keys.split(sizes)
+        weak_logs, strong_logs, _ = log_partitions.split(sizes)
+        losses = weak_logs - bank.positive_similarity(torch.stack(tuple(weak))) / self.temperature
         terms = dict(loss_contrastive=losses.mean(dim=1).sum())
-        if strong and self.beta > 0:
-            if self.teacher_temperature != self.temperature:
-                expected_keys, _ = bank.attention(queries.detach(), self.teacher_temperature)
-            teacher = expected_keys.sum(dim=0)
-            queries = torch.stack(tuple(strong))
-            _, log_partitions = bank.attention(queries, self.ddm_temperature)
-            agreements = (queries * teacher).sum(dim=-1) / self.ddm_temperature
-            losses = len(weak) * log_partitions - agreements
+        if strong:
+            teacher = (teacher_keys if teachers else weak_keys).sum(dim=0)
+            agreements = (torch.stack(tuple(strong)) * teacher).sum(dim=-1) / self.ddm_temperature
+            losses = len(weak) * strong_logs - agreements
             terms['loss_ddm'] = self.beta * losses.mean(dim=1).sum()
         return terms
