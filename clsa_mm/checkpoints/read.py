@@ -161,7 +161,7 @@ def _without_programs(loader: Callable) -> Callable:
     @functools.wraps(loader)
     def load(filename: str, map_location: object = None) -> dict:
         checkpoint = loader(filename, map_location)
-        if not _trusted:
+        if not _trusted and isinstance(checkpoint, dict):
             _drop_programs(checkpoint, Path(filename).resolve().parent)
         return checkpoint
 
@@ -180,7 +180,7 @@ def _drop_programs(checkpoint: dict, folder: Path) -> None:
     if not isinstance(log, Mapping):
         return
     info = {name: value for name, value in log.get('runtime_info', {}).items() if name != 'cfg'}
-    for name in [name for name in info if name.startswith('best_ckpt')]:
+    for name in [name for name in info if str(name).startswith('best_ckpt')]:
         best = Path(str(info[name])).resolve()
         if best.parent != folder or not best.name.startswith('best_'):
             del info[name]
