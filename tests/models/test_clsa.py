@@ -106,8 +106,8 @@ def test_the_head_equals_the_losses_on_logits():
     )
 
 
-@pytest.mark.parametrize(('teacher', 'views'), [(0.2, 5), (0.3, 7)])
-def test_one_pass_over_the_bank_with_teachers_twice_at_another_temperature(teacher, views, monkeypatch):
+@pytest.mark.parametrize(('teacher', 'views'), [(0.2, 2 + 3), (0.3, 2 + 3 + 2)])
+def test_one_pass_over_the_bank_for_all_views(teacher, views, monkeypatch):
     seen = []
     attention = Bank.attention
 

@@ -14,11 +14,12 @@ import clsa_mm  # noqa: F401  # isort: skip  checks the stack before anything of
 
 import numpy as np
 import torch
-from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.config import ConfigDict, DictAction
 from mmengine.registry import DATASETS, TRANSFORMS, init_default_scope
 from PIL import Image, ImageDraw
 
 from clsa_mm.datasets import SeededIndex
+from clsa_mm.engine.settings import load_config
 
 MARGIN = 8  # pixels between pictures
 LINE = 14  # pixels of a line of text
@@ -183,8 +184,7 @@ def draw_grid(titles: Sequence[str], rows: Sequence[Row], zoom: int) -> Image.Im
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the picture."""
     args = parse_args(argv)
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options or {})
+    cfg = load_config(args.config, args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     dataset_cfg = cfg.train_dataloader.dataset
     while 'pipeline' not in dataset_cfg and 'dataset' in dataset_cfg:  # a wrapper, RepeatDataset

@@ -1,8 +1,7 @@
 """Time and memory of the losses over the bank: the official way, on logits, and by attention over the bank.
 
-The official code multiplies with the bank anew for each pair of a weak and a strong view, and takes
-softmax and logarithm of each; on logits there is one product per view; attention makes no tensor of the
-bank's length.
+The official code multiplies with the bank anew for each pair of a weak and a strong view, and takes softmax
+and logarithm of each; on logits there is one product per view; attention makes no tensor of that length.
 All three compute the same losses and gradients, which is checked. They take turns, forward and backward, so
 that other load hits all alike, and the fastest of each counts. Memory is the peak of a fresh process on top
 of the inputs (on Linux), on a GPU torch's.
