@@ -95,7 +95,7 @@ class PackViews(BaseTransform):
             )
         inputs: dict[str, list[torch.Tensor]] = {role: [] for role in ROLES}
         for role, view in zip(results['view_roles'], results['img'], strict=True):
-            inputs[role].append(_to_planes(view))
+            inputs[role].append(to_planes(view))
         sample = DataSample()
         for key in self.meta_keys:
             if key in results:
@@ -103,7 +103,7 @@ class PackViews(BaseTransform):
         return dict(inputs={role: views for role, views in inputs.items() if views}, data_samples=sample)
 
 
-def _to_planes(image: np.ndarray) -> torch.Tensor:
+def to_planes(image: np.ndarray) -> torch.Tensor:
     """Turn an array (H, W, 3) into a tensor (3, H, W), five times as fast as a transposed copy."""
     planes = np.empty((3, *image.shape[:2]), image.dtype)
     cv2.split(image, list(planes))
