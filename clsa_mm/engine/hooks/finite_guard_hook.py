@@ -81,10 +81,10 @@ class FiniteGuardHook(Hook):
         self._checked = True
 
     def _require_finite(self, losses: list[Named], gradients: list[Named]) -> None:
-        if _all_finite([*losses, *gradients]):
+        if all_finite([tensor for _, tensor in (*losses, *gradients)]):
             return
-        bad = [name for name, value in losses if not _all_finite([(name, value)])]
-        bad = bad or [name for name, value in gradients if not _all_finite([(name, value)])]
+        bad = [name for name, loss in losses if not all_finite([loss])]
+        bad = bad or [name for name, gradient in gradients if not all_finite([gradient])]
         # Rather the terms than their sum.
         bad = list(dict.fromkeys(name for name in bad if name != 'loss')) or bad
         names = ', '.join(bad[:3]) + (f' and {len(bad) - 3} more' if len(bad) > 3 else '')
@@ -105,12 +105,12 @@ def _losses_in(outputs: Any) -> list[Named]:
     return losses
 
 
-def _all_finite(named: list[Named]) -> bool:
-    """Whether all values are finite, with one wait for the device.
+def all_finite(tensors: list[Tensor]) -> bool:
+    """Whether all values of all tensors are finite, with one wait for the device.
 
     The largest magnitude of a tensor is NaN or infinite exactly if one of its values is.
     """
-    tensors = [tensor.coalesce().values() if tensor.is_sparse else tensor for _, tensor in named]
+    tensors = [tensor.coalesce().values() if tensor.is_sparse else tensor for tensor in tensors]
     tensors = [tensor.detach() for tensor in tensors if tensor.numel()]
     if not tensors:
         return True
