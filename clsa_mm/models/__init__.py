@@ -1,9 +1,10 @@
-"""Algorithms, heads, banks, queues and losses."""
+"""Algorithms, heads, banks, queues, losses and a normalisation."""
 
 from clsa_mm.models.bank import Bank
 from clsa_mm.models.data_preprocessor import ViewsDataPreprocessor
 from clsa_mm.models.heads import DDMHead
 from clsa_mm.models.queues import KeyQueue
 from clsa_mm.models.selfsup import CLSA
+from clsa_mm.models.split_batch_norm import SplitBN
 
-__all__ = ['CLSA', 'Bank', 'DDMHead', 'KeyQueue', 'ViewsDataPreprocessor']
+__all__ = ['CLSA', 'Bank', 'DDMHead', 'KeyQueue', 'SplitBN', 'ViewsDataPreprocessor']

@@ -52,15 +52,19 @@ def test_step_cost_prints_both_models_and_the_ratio():
 
 
 def test_table():
-    text = table({'floor': [(30.0, 35.5), (32.0, 36.5)], 'ours': [(50.0, 60.0), (50.0, 61.0)]})
+    text = table({'floor': [(30.0, 35.5), (32.0, 36.5)], 'ours': [(50.0, 60.0), (50.0, 61.0)]}, [3, 5])
     spread = statistics.stdev([60.0, 61.0])
     assert text.splitlines() == [
         '| backbone | kNN | linear |',
         '|---|---|---|',
         '| floor | 31.00 ± 1.41 | 36.00 ± 0.71 |',
         f'| ours | 50.00 ± 0.00 | 60.50 ± {spread:.2f} |',
+        '| floor, seed 3 | 30.00 | 35.50 |',
+        '| ours, seed 3 | 50.00 | 60.00 |',
+        '| floor, seed 5 | 32.00 | 36.50 |',
+        '| ours, seed 5 | 50.00 | 61.00 |',
     ]
-    assert table({'one seed': [(1.0, 2.0)]}).endswith('| one seed | 1.00 | 2.00 |')
+    assert table({'one seed': [(1.0, 2.0)]}, [0]).endswith('| one seed | 1.00 | 2.00 |')
 
 
 CONFIG = 'configs/cifar10/clsa_r18_1xb256_200e_cifar10.py'

@@ -71,15 +71,20 @@ def pretraining(config: str, args: argparse.Namespace, work_dir: Path, seed: int
     )
 
 
-def table(scores: Scores) -> str:
-    """A Markdown table of top-1 accuracies: mean, and standard deviation where there are several seeds."""
+def table(scores: Scores, seeds: list[int]) -> str:
+    """A Markdown table of top-1 accuracies; of several seeds mean, standard deviation and each."""
     rows = ['| backbone | kNN | linear |', '|---|---|---|']
-    for name, seeds in scores.items():
+    for name, values_of_seeds in scores.items():
         cells = []
-        for values in zip(*seeds, strict=True):
+        for values in zip(*values_of_seeds, strict=True):
             spread = f' ± {statistics.stdev(values):.2f}' if len(values) > 1 else ''
             cells.append(f'{statistics.mean(values):.2f}{spread}')
         rows.append(f'| {name} | {" | ".join(cells)} |')
+    if len(seeds) > 1:
+        for index, seed in enumerate(seeds):
+            for name, values_of_seeds in scores.items():
+                knn, linear = values_of_seeds[index]
+                rows.append(f'| {name}, seed {seed} | {knn:.2f} | {linear:.2f} |')
     return '\n'.join(rows)
 
 
@@ -102,8 +107,9 @@ def main() -> None:
             checkpoint = (folder / name / 'last_checkpoint').read_text().strip()
             score = evaluate(name, config, args, folder / f'linear_{name}', seed, checkpoint)
             scores.setdefault(name, []).append(score)
-    (work_dir / 'results.md').write_text(table(scores) + '\n')
-    print(f'\nTop-1 accuracy, %, {len(args.seeds)} seed(s)\n{table(scores)}')
+    results = table(scores, args.seeds)
+    (work_dir / 'results.md').write_text(results + '\n')
+    print(f'\nTop-1 accuracy, %, {len(args.seeds)} seed(s)\n{results}')
 
 
 if __name__ == '__main__':

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from clsa_mm.models.bank import Bank
 from clsa_mm.models.losses.precision import at_least_float32
 from clsa_mm.models.queues.key_queue import KeyQueue
-from clsa_mm.models.selfsup.shuffle_bn import BatchShuffle
+from clsa_mm.models.selfsup.shuffle_bn import BatchShuffle, has_split_norm
 
 VIEW_ROLES = ('key', 'weak', 'strong')
 
@@ -82,6 +82,7 @@ class CLSA(BaseSelfSupervisor):
         self.key_encoder = nn.Sequential(
             OrderedDict(backbone=copy.deepcopy(self.backbone), neck=copy.deepcopy(self.neck))
         ).requires_grad_(False)
+        self._splits = has_split_norm(self.key_encoder)
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.to(memory_format=self.memory_format)
         self._pending_keys: Tensor | None = None
@@ -136,7 +137,7 @@ class CLSA(BaseSelfSupervisor):
 
     @torch.no_grad()
     def encode_keys(self, images: Tensor) -> tuple[Tensor, slice]:
-        """Keys of the whole global batch, from the key encoder, with BatchNorm shuffled across ranks.
+        """Keys of the whole global batch, from the key encoder, with BatchNorm shuffled.
 
         Args:
             images: This rank's key views, shape (N, 3, H, W).
@@ -145,7 +146,7 @@ class CLSA(BaseSelfSupervisor):
             Unit-length keys (N_global, C) in the order of the ranks, and the slice that is this rank's.
         """
         # The queue's count differs in each iteration and equals on all ranks, also after a resume.
-        shuffle = _shuffle(len(images), self.queue)
+        shuffle = _shuffle(len(images), self.queue, self._splits)
         images = shuffle.shuffle(images).contiguous(memory_format=self.memory_format)
         keys = F.normalize(at_least_float32(self.key_encoder(images)[0]), dim=1)
         return shuffle.gather_unshuffled(keys), shuffle.own
@@ -211,8 +212,8 @@ def _check_views(inputs: Mapping[str, list[Tensor]]) -> None:
 
 
 @torch.compiler.disable
-def _shuffle(batch_size: int, queue: KeyQueue) -> BatchShuffle:
-    return BatchShuffle(batch_size, seed=queue.total)
+def _shuffle(batch_size: int, queue: KeyQueue, splits: bool) -> BatchShuffle:
+    return BatchShuffle(batch_size, seed=queue.total, splits=splits)
 
 
 @torch.no_grad()
