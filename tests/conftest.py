@@ -60,7 +60,8 @@ def tiny_pretraining(image_root: Path, tmp_path: Path) -> Callable[..., Config]:
 
     def make(name: str = 'cifar10/clsa_r18_1xb256_200e_cifar10.py', **options: object) -> Config:
         path = ROOT / 'configs' / name
-        channels = 8 * (4 if Config.fromfile(path).model.backbone.depth == 50 else 1)
+        backbone = Config.fromfile(path).model.backbone
+        channels = 8 * (4 if backbone.depth == 50 else 1)
         small = {
             'work_dir': str(tmp_path / 'work'),
             'env_cfg.dist_cfg.backend': 'gloo',
@@ -80,6 +81,8 @@ def tiny_pretraining(image_root: Path, tmp_path: Path) -> Callable[..., Config]:
             'train_cfg.max_epochs': 2,
             'default_hooks.knn': None,
         }
+        if 'num_splits' in backbone.norm_cfg:
+            small['model.backbone.norm_cfg.num_splits'] = 2
         return load_config(path, small | options)
 
     return make
