@@ -1,18 +1,24 @@
 # `make demo`, `make test` and `make lint` work in a fresh clone: each creates or reuses .venv.
-# Options: PYTHON=/path/to/python3.12 (for a new .venv), ARGS="..." (for demo and test).
+# Options: PYTHON=/path/to/python3.12 (for a new .venv), ARGS="..." (for demo and the tests).
 
 VENV := .venv
 PY := $(VENV)/bin/python
 export PYTHON
 
-.PHONY: demo test lint docs install ops doctor clean
+.PHONY: demo test test-all lint docs install ops doctor clean
 
 demo: install
 	$(PY) tools/demo.py $(ARGS)
 
-# One thread per process: the tensors of the tests are small, and several processes share the cores.
+# A process for each core with one thread each, and a file at a time for each process: its tests share fixtures.
+PYTEST = OMP_NUM_THREADS=1 MPLBACKEND=Agg $(PY) -m pytest -q -n logical --dist loadfile --no-loadscope-reorder
+
+# Without what is marked as slow: of each kind of thing that it tests, something else is tested here.
 test: install
-	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} MPLBACKEND=Agg $(PY) -m pytest -q $(ARGS)
+	$(PYTEST) -m 'not slow' $(ARGS)
+
+test-all: install
+	$(PYTEST) $(ARGS)
 
 lint: install
 	$(PY) -m ruff check .

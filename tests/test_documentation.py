@@ -1,24 +1,24 @@
 """The site builds without a warning, and every command in it and in the README runs."""
 
 import configparser
-import multiprocessing
 import os
 import re
 import runpy
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from annotated_images import write_voc
+from child_process import run_in_child, run_tool
 from doc_commands import ROOT, Snippet, blocks, commands
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from published_data import dtd, food101, text
 from shrunken_configs import all_configs, shrink
+from sphinx.cmd.build import main as sphinx
 
 from clsa_mm.datasets.embedded import generate_coco, generate_imagenet, generate_voc
 from clsa_mm.engine.settings import load_config
@@ -35,8 +35,8 @@ PAGE_OF_MEASUREMENTS = 'docs/results.md'
 PLACEHOLDERS = {
     '/path/to/photographs': 'data/imagenet/train',
     # The other one is in use.
-    'make_embedded_data.py data/embedded': 'make_embedded_data.py data/new',
-    'make_embedded_data data/embedded': 'make_embedded_data data/newer',
+    'make_embedded_data.py data/embedded': 'make_embedded_data.py data/new --num-train 20 --num-val 10',
+    'make_embedded_data data/embedded': 'make_embedded_data data/newer --num-train 20 --num-val 10',
 }
 
 
@@ -94,48 +94,34 @@ def _write_checkpoint(root: Path, path: Path) -> None:
     torch.save(dict(state_dict=state, meta=dict(cfg=cfg.pretty_text)), root / path)
 
 
-def _in_child(world: Path, log: Path, function: Callable[[], None]) -> None:
-    """Run in a forked process, which starts with everything imported and leaves nothing behind."""
-
-    def child() -> None:
-        with open(log, 'w') as file:
-            os.dup2(file.fileno(), 1)
-            os.dup2(file.fileno(), 2)
-            os.chdir(world)
-            function()
-
-    process = multiprocessing.get_context('fork').Process(target=child)
-    process.start()
-    process.join()
-    assert process.exitcode == 0, log.read_text()[-3000:]
-
-
-def _run_tool(words: list[str], only_parse: bool) -> None:
-    words = _without_mim(words) if words[0] == 'mim' else words
-    words = words[1:] if words[0] == 'python' else words
-    script, *arguments = words
+def _run(words: list[str], world: Path, only_parse: bool) -> None:
+    words = _without_mim(words, world) if words[0] == 'mim' else words
+    script, *arguments = words[1:] if words[0] == 'python' else words
     if script.endswith('.sh'):
-        assert os.access(script, os.X_OK)
+        assert os.access(ROOT / script, os.X_OK)
         script, arguments = _without_launcher(script, arguments)
-    sys.argv = [script, *arguments]
-    sys.path.insert(0, str(Path(script).parent.resolve()))
-    if only_parse or script.startswith(MEASUREMENTS):
+
+    def parse() -> None:
+        sys.argv = [script, *arguments]
+        sys.path.insert(0, str(Path(script).parent.resolve()))
         tool = runpy.run_path(script)
-        arguments = tool['parse_args']()
+        parsed = tool['parse_args']()
         if 'load_config' in tool:
-            tool['load_config'](arguments)
-    else:
-        runpy.run_path(script, run_name='__main__')
+            tool['load_config'](parsed.config, parsed.cfg_options)
+
+    only_parse = only_parse or script.startswith(MEASUREMENTS)
+    done = run_in_child(parse, world) if only_parse else run_tool(script, *arguments, cwd=world)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
 
 
-def _without_mim(words: list[str]) -> list[str]:
+def _without_mim(words: list[str], world: Path) -> list[str]:
     """What mim would run: it looks tools and configs up by their file names. test_mim.py runs mim itself."""
     _, command, package, name, *rest = words
     assert package == 'clsa_mm'
     if command == 'run':
-        (tool,) = Path('tools').resolve().rglob(f'{name}.py')
-        return [f'tools/{tool.relative_to(Path("tools").resolve())}', *rest]
-    (config,) = (str(path) for path in Path('configs').rglob(name))
+        (tool,) = (ROOT / 'tools').rglob(f'{name}.py')
+        return [str(tool.relative_to(ROOT)), *rest]
+    (config,) = (str(path.relative_to(world)) for path in (world / 'configs').rglob(name))
     if '--gpus' in rest:
         del rest[rest.index('--gpus') : rest.index('--gpus') + 2]
     if command == 'test':
@@ -161,12 +147,11 @@ def _without_launcher(script: str, arguments: list[str]) -> tuple[str, list[str]
 
 
 @pytest.mark.parametrize('snippet', TOOLS, ids=str)
-def test_command_runs(snippet: Snippet, world: Path, tmp_path: Path) -> None:
+def test_command_runs(snippet: Snippet, world: Path) -> None:
     text = snippet.text
     for placeholder, value in PLACEHOLDERS.items():
         text = text.replace(placeholder, value)
-    words = Snippet(snippet.page, snippet.line, text).words
-    _in_child(world, tmp_path / 'log', lambda: _run_tool(words, snippet.page == PAGE_OF_MEASUREMENTS))
+    _run(Snippet(snippet.page, snippet.line, text).words, world, snippet.page == PAGE_OF_MEASUREMENTS)
 
 
 @pytest.mark.parametrize('snippet', [s for s in COMMANDS if s not in TOOLS], ids=str)
@@ -182,7 +167,8 @@ def test_command_around_the_tools_exists(snippet: Snippet) -> None:
         for name in re.findall(r'requirements/\S+', snippet.text):
             assert (ROOT / name).is_file()
     elif words[:3] == ['python', '-m', 'clsa_mm']:
-        subprocess.run([sys.executable, *words[1:]], check=True, capture_output=True)
+        done = run_in_child(lambda: runpy.run_module('clsa_mm', run_name='__main__'))
+        assert done.returncode == 0, done.stdout + done.stderr
     else:
         assert words[0] in (
             'source',
@@ -198,8 +184,12 @@ def test_command_around_the_tools_exists(snippet: Snippet) -> None:
         )
 
 
-@pytest.mark.parametrize('snippet', list(blocks('python')), ids=str)
-def test_python_runs(snippet: Snippet, world: Path, tmp_path: Path) -> None:
+# The examples of docs/extending.md are files: test_extending.py runs them.
+PYTHON = [snippet for snippet in blocks('python') if snippet.page != 'docs/extending.md']
+
+
+@pytest.mark.parametrize('snippet', PYTHON, ids=str)
+def test_python_runs(snippet: Snippet, world: Path) -> None:
     def run() -> None:
         if '_base_' in snippet.text:
             path = world / 'configs' / f'own_{snippet.line}.py'
@@ -210,15 +200,12 @@ def test_python_runs(snippet: Snippet, world: Path, tmp_path: Path) -> None:
         else:
             exec(compile(snippet.text, str(snippet), 'exec'), {})
 
-    _in_child(world, tmp_path / 'log', run)
+    done = run_in_child(run, world)
+    assert done.returncode == 0, done.stderr[-3000:]
 
 
 def test_site_builds_without_a_warning(tmp_path: Path) -> None:
-    result = subprocess.run(
-        [sys.executable, '-m', 'sphinx', '-q', '-W', '--keep-going', '-b', 'html', 'docs', str(tmp_path)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 0, result.stderr
+    arguments = ['-q', '-W', '--keep-going', '-b', 'html', 'docs', str(tmp_path)]
+    done = run_in_child(lambda: sys.exit(sphinx(arguments)))
+    assert done.returncode == 0, done.stderr
     assert (tmp_path / 'api/models.html').read_text().count('loss_contrastive')

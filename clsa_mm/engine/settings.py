@@ -143,8 +143,8 @@ def _names_bases(node: ast.Assign) -> bool:
 def _unread_variables(path: Path, cfg: Config, read: Set[str]) -> Iterator[tuple[Path, str]]:
     """Top-level names of a file and the bases beside it which no line of theirs reads, nor anything else.
 
-    Bases of a package, ``mmdet::...``, and whole configs that inherit nothing, such as those that mmengine
-    writes to work dirs, have variables that were used long ago; those are left alone.
+    Bases of a package, ``mmdet::...``, and whole configs that inherit nothing, as mmengine writes them to
+    work dirs, have variables that have been used; those are left alone.
     """
     file = _read(path)
     read = read | file.used_of_bases

@@ -1,10 +1,11 @@
 """CLSA-Single on the embedded pictures: what ``make demo`` trains, on two CPU cores in some minutes.
 
-The method is the ImageNet recipe's; what differs fits 2,000 small pictures and 744 steps: a narrow ResNet-18,
-milder crops, Adam (SGD needs more steps to get going), a lower temperature and momentum. The queue holds one
-batch: keys change so much in a few of these steps that old ones would be told by their age. A class is a shape
-with a texture, in colours at random, so the views change hue and lose colour often, and are not blurred, which
-would wipe out textures of some pixels. SplitBN stands in for the several GPUs of the paper.
+The method is the ImageNet recipe's; what differs fits 2,000 small pictures and 744 steps: a narrow
+ResNet-18, milder crops, Adam (SGD needs more steps to get going), a lower temperature and momentum. The
+queue holds one batch: keys change so much in a few of these steps that old ones would be told by their age.
+A class is a shape with a texture, in colours at random, so the views change hue and lose colour often, and
+are not blurred, which would wipe out textures of some pixels. SplitBN stands in for the several GPUs of the
+paper.
 
     python tools/dataset_converters/make_embedded_data.py data/embedded
     python tools/train.py configs/embedded/clsa_r18_1xb64_24e_embedded.py

@@ -3,12 +3,11 @@
 import importlib
 import json
 import struct
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from child_process import run_tool
 from mmengine.config import Config
 from mmengine.registry import VISBACKENDS
 from mmengine.runner import Runner
@@ -166,14 +165,13 @@ def test_metrics_of_a_test_are_logged(image_root, tmp_path):
     import torch
 
     torch.save({'state_dict': {}}, tmp_path / 'empty.pth')
-    done = subprocess.run(
-        [sys.executable, 'tools/test.py',
-         'configs/benchmarks/classification/linear_r18_1xb256_100e_cifar10.py', tmp_path / 'empty.pth',
-         '--log-to', 'tensorboard', '--out', tmp_path / 'metrics.json', '--work-dir', tmp_path / 'work',
-         '--cfg-options', 'model.backbone.base_channels=8', 'model.backbone.stem_channels=8',
-         'model.head.in_channels=64', f'test_dataloader.dataset.data_root={image_root}',
-         'test_dataloader.num_workers=0', 'test_dataloader.persistent_workers=False'],
-        cwd=ROOT, capture_output=True, text=True,
+    done = run_tool(
+        'tools/test.py', 'configs/benchmarks/classification/linear_r18_1xb256_100e_cifar10.py',
+        tmp_path / 'empty.pth', '--log-to', 'tensorboard', '--out', tmp_path / 'metrics.json',
+        '--work-dir', tmp_path / 'work',
+        '--cfg-options', 'model.backbone.base_channels=8', 'model.backbone.stem_channels=8',
+        'model.head.in_channels=64', f'test_dataloader.dataset.data_root={image_root}',
+        'test_dataloader.num_workers=0', 'test_dataloader.persistent_workers=False',
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     (folder,) = (tmp_path / 'work').glob('*/vis_data')

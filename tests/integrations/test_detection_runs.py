@@ -45,21 +45,6 @@ def pretrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def narrow(cfg: Config) -> None:
-    """ResNet-18 in place of ResNet-50."""
-    cfg.model.backbone.depth = 18
-    roi_head = cfg.model.roi_head
-    if 'shared_head' in roi_head:
-        roi_head.shared_head.depth = 18
-        cfg.model.rpn_head.update(in_channels=256, feat_channels=64)
-        roi_head.bbox_roi_extractor.out_channels = 256
-        roi_head.bbox_head.in_channels = 512
-        if 'mask_head' in roi_head:
-            roi_head.mask_head.in_channels = 512
-    else:
-        cfg.model.neck.in_channels = [64, 128, 256, 512]
-
-
 def point_at(cfg: Config, name: str, pictures: Path) -> None:
     """Give the generated pictures to a config's data sets; those of one's own name other classes."""
     train, val, test = (cfg[f'{split}_dataloader'].dataset for split in ('train', 'val', 'test'))
@@ -83,7 +68,6 @@ def point_at(cfg: Config, name: str, pictures: Path) -> None:
 
 def small(name: str, pictures: Path, work_dir: Path, checkpoint: Path | None) -> Config:
     cfg = shrink(Config.fromfile(FOLDER / f'{name}.py'), pixels=48, batch_size=2)
-    narrow(cfg)
     point_at(cfg, name, pictures)
     cfg.model.test_cfg.rcnn.score_thr = 0.0  # an unlearned detector has to find something too
     cfg.default_hooks.pretrained_backbone.checkpoint = str(checkpoint) if checkpoint else None

@@ -1,13 +1,12 @@
 """The benchmarks run and print what they say; their figures are not judged here."""
 
-import os
 import re
 import statistics
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from child_process import run_tool
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / 'tools' / 'benchmarks'))
@@ -18,14 +17,9 @@ from compare import table  # noqa: E402
 
 
 def call(script: str, *arguments: str) -> str:
-    return subprocess.run(
-        [sys.executable, f'tools/benchmarks/{script}', *arguments],
-        cwd=ROOT,
-        env={**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+    done = run_tool(f'tools/benchmarks/{script}', *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_losses_are_the_same_in_all_ways():
@@ -39,6 +33,7 @@ def test_losses_are_the_same_in_all_ways():
     assert rows == ['official', 'on logits', 'attention'] * 2
 
 
+@pytest.mark.slow  # training steps of a ResNet-50 on images of 224 pixels
 def test_step_cost_prints_both_models_and_the_ratio():
     output = call('step_cost.py', '--batch-size', '2', '--steps', '1', '--queue-len', '64')
     seconds = {

@@ -1,4 +1,4 @@
-"""The command-line tools as users call them: own processes, real configs, small pictures."""
+"""The command-line tools as users call them: real configs, small pictures."""
 
 import json
 import os
@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from child_process import run_tool
 
 from clsa_mm.checkpoints.backbone import read_checkpoint
 
@@ -55,16 +56,15 @@ def linear_options(image_root: Path) -> list[str]:
 def test_pretrain_resume_and_evaluate(image_root, tmp_path):
     """tools/train.py, --resume, --backbone and tools/test.py, one after the other."""
     pretrain, linear = tmp_path / 'pretrain', tmp_path / 'linear'
-    train = [sys.executable, 'tools/train.py']
     for epochs in (1, 2):
-        done = call(*train, CLSA, '--work-dir', pretrain, '--resume',
+        done = run_tool('tools/train.py', CLSA, '--work-dir', pretrain, '--resume',
                     '--cfg-options', *pretraining_options(image_root, epochs))  # fmt: skip
         assert done.returncode == 0, done.stderr[-2000:]
     checkpoint = pretrain / 'epoch_2.pth'
     assert read_checkpoint(checkpoint)['state_dict']['queue.num_enqueued'] == 2 * 6 * 8
     assert 'resumed epoch: 1, iter: 6' in done.stdout + done.stderr
 
-    done = call(*train, LINEAR, '--work-dir', linear, '--backbone', checkpoint,
+    done = run_tool('tools/train.py', LINEAR, '--work-dir', linear, '--backbone', checkpoint,
                 '--cfg-options', *linear_options(image_root))  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     log = done.stdout + done.stderr
@@ -73,7 +73,7 @@ def test_pretrain_resume_and_evaluate(image_root, tmp_path):
     logged = float(re.search(r'accuracy/top1: ([\d.]+)', log).group(1))
 
     out = tmp_path / 'metrics.json'
-    done = call(sys.executable, 'tools/test.py', LINEAR, linear / 'epoch_1.pth', '--out', out,
+    done = run_tool('tools/test.py', LINEAR, linear / 'epoch_1.pth', '--out', out,
                 '--work-dir', tmp_path / 'test', '--cfg-options', *linear_options(image_root))  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     assert json.loads(out.read_text())['accuracy/top1'] == pytest.approx(logged, abs=1e-3)
@@ -105,7 +105,7 @@ def test_two_processes_by_dist_train(image_root, tmp_path):
     ],
 )
 def test_train_errors(arguments, message):
-    done = call(sys.executable, 'tools/train.py', *arguments, CUDA_VISIBLE_DEVICES='')
+    done = run_tool('tools/train.py', *arguments, CUDA_VISIBLE_DEVICES='')
     assert done.returncode == 1
     assert re.search(message, done.stderr, re.S)
 
@@ -144,7 +144,7 @@ def test_auto_scale_lr_knows_the_batch_of_a_step(monkeypatch, tmp_path):
 
 
 def test_a_pretraining_config_cannot_be_tested():
-    done = call(sys.executable, 'tools/test.py', CLSA, 'x.pth')
+    done = run_tool('tools/test.py', CLSA, 'x.pth')
     assert done.returncode == 1
     assert 'has no test set' in done.stderr and 'tools/knn.py' in done.stderr
 

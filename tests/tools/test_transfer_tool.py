@@ -1,14 +1,16 @@
-"""The tool of the transfer suite on small data sets; tools/train.py runs for real."""
+"""The tool of the transfer suite on small data sets; tools/train.py runs for real, in forked processes."""
 
 import hashlib
 import importlib
 import json
+import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
+from child_process import run_tool
 from mmengine.registry import MODELS
 from published_data import cub200, pets
 
@@ -21,13 +23,24 @@ OPTIONS = (
 )
 
 
+class Forked:
+    """In place of ``Popen([python, '-W', 'ignore', script, ...])``: need not import everything again."""
+
+    def __init__(self, command: list[str], **options: object) -> None:
+        done = run_tool(*command[3:])
+        self.stdout = (done.stdout + done.stderr).splitlines(keepends=True)
+        self.wait = lambda: done.returncode
+
+
 @pytest.fixture
 def tool(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The module, imported as in a run: with its own folder in front."""
     monkeypatch.syspath_prepend(str(FOLDER))
     monkeypatch.chdir(FOLDER)  # main() goes to the repository's root; this brings the test back
-    monkeypatch.setenv('OMP_NUM_THREADS', '1')
-    return importlib.import_module('transfer')
+    module = importlib.import_module('transfer')
+    processes = SimpleNamespace(Popen=Forked, PIPE=subprocess.PIPE, STDOUT=subprocess.STDOUT)
+    monkeypatch.setattr(sys.modules['commands'], 'subprocess', processes)
+    return module
 
 
 @pytest.fixture

@@ -90,8 +90,26 @@ class DDMHead(BaseModule):
         losses = weak_logs - bank.positive_similarity(torch.stack(tuple(weak))) / self.temperature
         terms = dict(loss_contrastive=losses.mean(dim=1).sum())
         if strong:
-            teacher = (teacher_keys if teachers else weak_keys).sum(dim=0)
-            agreements = (torch.stack(tuple(strong)) * teacher).sum(dim=-1) / self.ddm_temperature
-            losses = len(weak) * strong_logs - agreements
-            terms['loss_ddm'] = self.beta * losses.mean(dim=1).sum()
+            divergence = self._divergence(strong, strong_logs, teacher_keys if teachers else weak_keys)
+            terms['loss_ddm'] = self.beta * divergence
         return terms
+
+    def divergence(self, weak: Sequence[Tensor], strong: Sequence[Tensor], bank: Bank) -> Tensor:
+        """Distributional divergence of strong views from weak ones, for any framework that has a bank.
+
+        Args:
+            weak: Unit-length queries of W weak views, each (N, C); no gradient reaches them.
+            strong: The same of S >= 1 strong views.
+            bank: What the queries are compared with.
+
+        Returns:
+            The sum over pairs of views of the means over samples (equation 4), a scalar, without ``beta``.
+        """
+        temperatures = [self.teacher_temperature] * len(weak) + [self.ddm_temperature] * len(strong)
+        queries = torch.stack([*(view.detach() for view in weak), *strong])
+        expected_keys, log_partitions = bank.attention(queries, temperatures)
+        return self._divergence(strong, log_partitions[len(weak) :], expected_keys[: len(weak)])
+
+    def _divergence(self, strong: Sequence[Tensor], log_partitions: Tensor, teachers: Tensor) -> Tensor:
+        agreements = (torch.stack(tuple(strong)) * teachers.sum(dim=0)).sum(dim=-1) / self.ddm_temperature
+        return (len(teachers) * log_partitions - agreements).mean(dim=1).sum()
