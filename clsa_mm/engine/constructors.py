@@ -8,7 +8,6 @@ too; where it does anything else with them, every key may be right and passes.
 import ast
 import functools
 import inspect
-import re
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -187,13 +186,15 @@ def arguments_of(call: Callable) -> Arguments | None:
         init = vars(base).get('__init__')
         if init is None:
             continue
-        if not inspect.isfunction(init):
-            return known if base is object else None
+        if base is object:
+            return known
+        if not inspect.isfunction(init) or hasattr(init, '__wrapped__'):  # a decorator may rename arguments
+            return None
         named, rest = _parameters(init)
         known |= named
         if rest is None:
             return known
-        if not _only_passed_on(init, rest):
+        if not _only_passed_on(init, rest, base.__name__):
             return None
     return known
 
@@ -206,7 +207,7 @@ def _parameters(function: Callable) -> tuple[Arguments, str | None]:
     return frozenset(named - {'self'}), rest
 
 
-def _only_passed_on(init: Callable, rest: str) -> bool:
+def _only_passed_on(init: Callable, rest: str, owner: str) -> bool:
     """Whether a constructor's ``**kwargs`` go whole to ``super().__init__`` and nowhere else."""
     try:
         nodes = list(ast.walk(ast.parse(textwrap.dedent(inspect.getsource(init)))))
@@ -220,7 +221,7 @@ def _only_passed_on(init: Callable, rest: str) -> bool:
         for node in nodes
     )  # fmt: skip
     passed_on = sum(
-        re.fullmatch(r'super\(.*\)\.__init__', ast.unparse(node.func)) is not None
+        ast.unparse(node.func) in ('super().__init__', f'super({owner}, self).__init__')
         and any(word.arg is None and ast.unparse(word.value) == rest for word in node.keywords)
         for node in nodes
         if isinstance(node, ast.Call)

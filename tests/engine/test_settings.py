@@ -1,5 +1,7 @@
 """What a config or an option sets takes effect, or is refused with the name that does."""
 
+import functools
+
 import pytest
 from mmengine.config import Config
 from mmengine.hooks import Hook
@@ -182,11 +184,39 @@ def test_constructors():
     class Inherits(PassesOn):
         pass
 
+    class Skips(PassesOn):
+        def __init__(self, **kwargs):
+            super(PassesOn, self).__init__(**kwargs)
+
+    class Decorated(Base):
+        @functools.wraps(Base.__init__)
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, width=kwargs.pop('breadth', 1), **kwargs)
+
     assert arguments_of(Base) == {'depth', 'width'}
     assert arguments_of(PassesOn) == arguments_of(Inherits) == {'name', 'depth', 'width'}
-    assert arguments_of(Takes) is arguments_of(Reads) is None
+    for anything in (Takes, Reads, Skips, Decorated):
+        assert arguments_of(anything) is None
     assert arguments_of(lambda a, *, b: None) == {'a', 'b'}
     assert arguments_of(lambda a, **b: None) is None
+
+
+@pytest.mark.parametrize(
+    ('package', 'name'),
+    [
+        ('mmdet', 'vfnet/vfnet_r50-mdconv-c3-c5_fpn_ms-2x_coco.py'),
+        ('mmdet', 'dcnv2/faster-rcnn_r50-mdconv-group4-c3-c5_fpn_1x_coco.py'),
+        ('mmdet', 'detr/detr_r50_8xb2-150e_coco.py'),
+        ('mmpretrain', 'swin_transformer/swin-tiny_16xb64_in1k.py'),
+        ('mmpretrain', 'beit/benchmarks/beit-base-p16_8xb128-coslr-100e_in1k.py'),
+        ('mmpretrain', 'mocov3/mocov3_resnet50_8xb512-amp-coslr-100e_in1k.py'),
+    ],
+)
+def test_the_libraries_own_configs_pass(package, name, tmp_path):
+    """With keys that classes take out of their parts' dictionaries, or decorators rename."""
+    path = tmp_path / 'mine.py'
+    path.write_text(f"_base_ = '{package}::{name}'\n")
+    assert load_config(path).model
 
 
 def test_a_class_of_ones_own_may_read_what_it_likes(write, monkeypatch):

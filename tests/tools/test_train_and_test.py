@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import runpy
 import socket
 import subprocess
 import sys
@@ -107,6 +108,39 @@ def test_train_errors(arguments, message):
     done = run_tool('tools/train.py', *arguments, CUDA_VISIBLE_DEVICES='')
     assert done.returncode == 1
     assert re.search(message, done.stderr, re.S)
+
+
+def make_config(monkeypatch, *arguments):
+    """The config that tools/train.py would run, made in this process."""
+    monkeypatch.setattr(sys, 'argv', ['train.py', *map(str, arguments)])
+    tool = runpy.run_path(str(ROOT / 'tools/train.py'))
+    return tool['make_config'](tool['parse_args']())
+
+
+def test_options_have_the_last_word(monkeypatch, tmp_path):
+    cfg = make_config(monkeypatch, ROOT / CLSA, '--work-dir', 'given', '--resume', 'a.pth', '--channels-last',
+                      '--cfg-options', 'load_from=b.pth', 'model.channels_last=False')  # fmt: skip
+    assert (cfg.work_dir, cfg.resume, cfg.load_from, cfg.model.channels_last) == (
+        'given',
+        True,
+        'b.pth',
+        False,
+    )
+    cfg = make_config(monkeypatch, ROOT / LINEAR, '--backbone', 'c.pth', '--no-validate')
+    assert cfg.default_hooks.pretrained_backbone.checkpoint == 'c.pth'
+    assert cfg.val_dataloader is cfg.val_cfg is cfg.val_evaluator is None
+    assert cfg.work_dir == f'work_dirs/benchmarks/classification/{Path(LINEAR).stem}'
+
+
+def test_auto_scale_lr_knows_the_batch_of_a_step(monkeypatch, tmp_path):
+    byol = ROOT / 'configs/mmselfsup/baselines/byol_r50_8xb32_200e.py'
+    cfg = make_config(monkeypatch, byol, '--auto-scale-lr')
+    # 4096 images of 16 accumulated iterations; mmengine counts those of one.
+    assert cfg.auto_scale_lr == dict(enable=True, base_batch_size=256)
+    own = tmp_path / 'own.py'
+    own.write_text(f"_base_ = '{ROOT / CLSA}'\nauto_scale_lr = dict(_delete_=True)\n")
+    with pytest.raises(SystemExit, match='--auto-scale-lr: .*own.py does not say.*base_batch_size=256'):
+        make_config(monkeypatch, own, '--auto-scale-lr')
 
 
 def test_a_pretraining_config_cannot_be_tested():

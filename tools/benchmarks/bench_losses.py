@@ -11,9 +11,8 @@ of the inputs (on Linux), on a GPU torch's.
 """
 
 import argparse
+import multiprocessing
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -84,7 +83,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--repeat', type=int, default=10)
     parser.add_argument('--threads', type=int, default=2)
     parser.add_argument('--device', default='cpu')
-    parser.add_argument('--peak-of', nargs=2, metavar=('VIEWS', 'WAY'), help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -136,14 +134,16 @@ def peak_resident() -> float:
     return int(re.search(r'VmHWM:\s+(\d+) kB', Path('/proc/self/status').read_text()).group(1)) / 1024
 
 
-def peak_in_a_fresh_process(views: int, way: str) -> float:
-    """MiB as a process of its own measures it, so that the peaks do not mix."""
-    command = [sys.executable, __file__, *sys.argv[1:], '--peak-of', str(views), way]
-    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return float(output.splitlines()[-1])
+def peaks_of_all(args: argparse.Namespace) -> dict[tuple[str, str], float]:
+    """MiB of each case and way, on the CPU each in a process of its own that inherits no freed memory."""
+    runs = {(case, way): (args, views, way) for case, views in CASES.items() for way in WAYS}
+    if torch.device(args.device).type == 'cuda':
+        return {key: peak_memory(*arguments) for key, arguments in runs.items()}
+    with multiprocessing.get_context('fork').Pool(1, maxtasksperchild=1) as pool:
+        return {key: pool.apply(peak_memory, arguments) for key, arguments in runs.items()}
 
 
-def compare(args: argparse.Namespace, case: str, views: int) -> None:
+def compare(args: argparse.Namespace, case: str, views: int, peaks: dict[str, float]) -> None:
     """Print the table of one case."""
     tensors = inputs(args, views, args.batch_size, args.queue_len)
     seconds = {way: [] for way in WAYS}
@@ -157,7 +157,6 @@ def compare(args: argparse.Namespace, case: str, views: int) -> None:
     for other_loss, other_gradients in results.values():
         torch.testing.assert_close(other_loss, loss, rtol=1e-5, atol=0)
         torch.testing.assert_close(other_gradients, gradients, rtol=1e-3, atol=1e-5)
-    peaks = {way: peak_in_a_fresh_process(views, way) for way in WAYS}
     print(f'\n{case}: loss {loss:.4f} in all three ways')
     for way in WAYS:
         print(f'  {way:<10} {1e3 * min(seconds[way]):9.2f} ms  {peaks[way]:8.1f} MiB')
@@ -173,9 +172,7 @@ def main() -> None:
     """Compare the ways in each case."""
     args = parse_args()
     torch.set_num_threads(args.threads)
-    if args.peak_of:
-        print(peak_memory(args, int(args.peak_of[0]), args.peak_of[1]))
-        return
+    peaks = peaks_of_all(args)  # before this process starts threads, which a fork would lack
     device = torch.cuda.get_device_name() if torch.device(args.device).type == 'cuda' else 'CPU'
     print(
         f'clsa_mm {clsa_mm.__version__}, torch {torch.__version__}, {device}, {torch.get_num_threads()} '
@@ -183,7 +180,7 @@ def main() -> None:
         f'{kernel_for(torch.zeros(1, device=args.device)).name}; fastest of {args.repeat}'
     )
     for case, views in CASES.items():
-        compare(args, case, views)
+        compare(args, case, views, {way: peaks[case, way] for way in WAYS})
 
 
 if __name__ == '__main__':
