@@ -22,6 +22,7 @@ def call(script: str, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow  # a process for each peak of memory
 def test_losses_are_the_same_in_all_ways():
     output = call('bench_losses.py', '--batch-size', '4', '--queue-len', '200', '--repeat', '1')
     losses = [float(loss) for loss in re.findall(r': loss ([\d.]+) in all three ways', output)]
@@ -33,9 +34,8 @@ def test_losses_are_the_same_in_all_ways():
     assert rows == ['official', 'on logits', 'attention'] * 2
 
 
-@pytest.mark.slow  # training steps of a ResNet-50 on images of 224 pixels
 def test_step_cost_prints_both_models_and_the_ratio():
-    output = call('step_cost.py', '--batch-size', '2', '--steps', '1', '--queue-len', '64')
+    output = call('step_cost.py', '--batch-size', '2', '--steps', '1', '--warm-up', '0', '--queue-len', '64')
     seconds = {
         name: float(
             re.search(rf'^{name} +([\d.]+) s per step.* [\d.]+% of it no encoder$', output, re.M).group(1)
