@@ -53,15 +53,16 @@ def test_arithmetic_is_the_papers_and_the_official_codes() -> None:
     assert head.fc.weight.std().item() == pytest.approx(0.01, rel=0.05) and not head.fc.bias.any()
 
 
-def test_loss_is_the_official_sum_over_a_batch_of_256() -> None:
+@pytest.mark.parametrize('images', [256, 147])  # the last batch of 5,011 images has 147
+def test_loss_is_the_official_sum_over_images(images: int) -> None:
     """``BCEWithLogitsLoss(reduction='sum')`` of ``VOC_CLF/train.py``; an image may show no class."""
     init_default_scope('mmpretrain')
     head = MODELS.build(Config.fromfile(CONFIG).model.head)
     rng = np.random.default_rng(0)
-    target = torch.from_numpy(rng.integers(0, 2, (256, 20))).float()
+    target = torch.from_numpy(rng.integers(0, 2, (images, 20))).float()
     target[3] = 0
     samples = [DataSample().set_gt_label(row.nonzero().flatten()) for row in target]
-    features = torch.randn(256, 2048)
+    features = torch.randn(images, 2048)
     loss = head.loss((features,), samples)['loss']
     expected = F.binary_cross_entropy_with_logits(head.fc(features), target, reduction='sum')
     torch.testing.assert_close(loss, expected)

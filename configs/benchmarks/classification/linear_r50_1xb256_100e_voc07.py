@@ -18,9 +18,7 @@ model = dict(
         type='MultiLabelLinearClsHead',
         num_classes=20,
         in_channels=2048,
-        # The head averages over images; the official loss, which the learning rate belongs to, is the sum of
-        # 256: loss_weight is train_dataloader.batch_size.
-        loss=dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=256.0),
+        loss=dict(type='SummedBCELoss'),  # the official one, which the learning rate belongs to
     ),
     data_preprocessor=dict(num_classes=20),
 )
