@@ -157,6 +157,7 @@ def test_mim_search(site, tmp_path):
         assert (site / 'clsa_mm/.mim' / config).is_file()
 
 
+@pytest.mark.slow  # four processes that import everything
 def test_mim_train_and_test(site, image_root, tmp_path):
     """By the config's name alone, in a folder that is not the checkout."""
     options = [
