@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 from clsa_mm.checkpoints.read import register_safe_loader
 from clsa_mm.engine.log_backends import LOG_BACKENDS, add_log_backends
 from clsa_mm.engine.machine import adapt_to_machine
+from clsa_mm.engine.safety_hooks import add_safety_hooks
 from clsa_mm.engine.settings import default_work_dir, load_config
 from clsa_mm.evaluation.dataloaders import find_hook
 from clsa_mm.integrations.detection_data import check_detection_data
@@ -98,6 +99,7 @@ def make_config(args: argparse.Namespace) -> Config:
             )
         # mmengine counts the images of an iteration; a step has those of all accumulated ones.
         cfg.auto_scale_lr.base_batch_size /= cfg.optim_wrapper.get('accumulative_counts', 1)
+    add_safety_hooks(cfg)
     adapt_to_machine(cfg)
     return cfg
 

@@ -340,3 +340,15 @@ def test_reads_through_file_back_ends(tmp_path: Path) -> None:
     np.testing.assert_array_equal(load(f'clsa-test://{tmp_path}/a.png'), RGB)
     by_name = load(tmp_path / 'a.png', backend_args={'backend': 'test-load-image'})
     np.testing.assert_array_equal(by_name, RGB)
+
+
+@pytest.mark.parametrize('start', [20, 60, 120, 200])
+def test_broken_avif_is_a_corrupt_image(tmp_path: Path, start: int) -> None:
+    """PIL's plugin tells of some damages by RuntimeError."""
+    path = tmp_path / 'a.avif'
+    Image.fromarray(RGB).save(path)
+    data = bytearray(path.read_bytes())
+    data[start : start + 40] = bytes(40)
+    path.write_bytes(data)
+    with pytest.raises(CorruptImageError, match='a.avif'):
+        load(path)

@@ -1,7 +1,9 @@
-"""What torch's global generators give in an iteration."""
+"""What the global generators give in an iteration."""
 
+import random
 from pathlib import Path
 
+import numpy as np
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -16,7 +18,7 @@ class Draw(Hook):
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch=None) -> None:
         state = torch.get_rng_state()
-        self.drawn.append(torch.rand(()).item())
+        self.drawn += [torch.rand(()).item(), np.random.rand(), random.random()]
         torch.set_rng_state(state)
 
 
@@ -30,7 +32,7 @@ def train(work_dir: Path, epochs: int, **options: object) -> tuple[list[float], 
 def test_a_function_of_seed_and_iteration(tmp_path):
     """A model with dropout, interrupted and resumed, is bit for bit the uninterrupted one."""
     drawn, weight = train(tmp_path / 'straight', 2)
-    assert len(set(drawn)) == 12
+    assert len(set(drawn)) == 3 * 12
     first, other_weight = train(tmp_path / 'broken', 1)
     assert not torch.equal(other_weight, weight)
     resumed, resumed_weight = train(tmp_path / 'broken', 2)

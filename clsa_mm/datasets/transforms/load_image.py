@@ -2,6 +2,8 @@
 
 import io
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import cv2
 import numpy as np
@@ -104,7 +106,8 @@ def decode_image(data: bytes, bit_depth: int | None = None) -> np.ndarray:
     if _is_plain_jpeg(data):
         return _decode_jpeg(data)
     try:
-        image = Image.open(io.BytesIO(data))
+        with _plugin_errors():
+            image = Image.open(io.BytesIO(data))
     except Image.UnidentifiedImageError:
         if data[:4] in (b'II*\0', b'MM\0*'):
             _check_tiff_size(data)
@@ -115,6 +118,15 @@ def decode_image(data: bytes, bit_depth: int | None = None) -> np.ndarray:
         whole_jpeg = image.format == 'JPEG' and image.mode in ('RGB', 'L') and data.endswith(_JPEG_END)
         array = _decode_jpeg(data) if whole_jpeg else _decode_any(image, data, bit_depth)
         return _orient(array, image.getexif().get(ExifTags.Base.Orientation, 1))
+
+
+@contextmanager
+def _plugin_errors() -> Iterator[None]:
+    """Some of PIL's plugins, AVIF's for one, tell of a broken file by RuntimeError."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise OSError(str(error)) from error
 
 
 def _is_plain_jpeg(data: bytes) -> bool:
@@ -170,7 +182,8 @@ def _decode_jpeg(data: bytes) -> np.ndarray:
 def _decode_any(image: Image.Image, data: bytes, bit_depth: int | None) -> np.ndarray:
     declared = _declared_depth(image, data)
     wide_colour = _is_wide_colour(image, declared)
-    image.load()  # raises if the file is truncated, which OpenCV would not
+    with _plugin_errors():
+        image.load()  # raises if the file is truncated, which OpenCV would not
     if wide_colour:
         return _decode_wide_colour(data, bit_depth)
     if image.mode.startswith(('I', 'F')):

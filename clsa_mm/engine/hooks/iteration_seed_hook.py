@@ -1,5 +1,7 @@
 """Randomness of models and losses that a resume continues."""
 
+import random
+
 import numpy as np
 import torch
 from mmengine.dist import get_rank
@@ -10,12 +12,12 @@ from mmengine.runner import Runner
 
 @HOOKS.register_module()
 class IterationSeedHook(Hook):
-    """Seeds torch's global generators, CPU and GPU, before each training iteration.
+    """Seeds the global generators of torch (CPU and GPU), NumPy and Python before each training iteration.
 
     The seed is a function of the run's seed, the number of the iteration and the rank. What a model or a
-    loss draws from torch's global generators (dropout, stochastic depth, mixing, sampled negatives, the
-    order of shuffled keys) is thus the same whether a run was interrupted or not, and whatever else drew
-    random numbers in between. It needs no generator of its own: ``torch.rand(...)`` is resume-safe.
+    loss draws from them (dropout, stochastic depth, sampled negatives, mmpretrain's Mixup) is thus the same
+    whether a run was interrupted or not, and whatever else drew random numbers in between. It needs no
+    generator of its own: ``torch.rand(...)`` is resume-safe.
     """
 
     # Before every hook that may draw random numbers.
@@ -23,5 +25,7 @@ class IterationSeedHook(Hook):
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: object = None) -> None:
         """Seed the generators of all devices."""
-        words = np.random.SeedSequence((runner.seed, runner.iter, get_rank())).generate_state(1, np.uint64)
-        torch.manual_seed(int(words[0]))
+        words = np.random.SeedSequence((runner.seed, runner.iter, get_rank())).generate_state(6)
+        torch.manual_seed(int(words[0]) << 32 | int(words[1]))
+        np.random.seed(words[2:4])
+        random.seed(int(words[4]) << 32 | int(words[5]))

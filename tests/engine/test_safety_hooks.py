@@ -1,0 +1,43 @@
+"""Which configs get the hooks that guard a run."""
+
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from clsa_mm.engine.safety_hooks import SAFETY_HOOKS, add_safety_hooks
+from clsa_mm.engine.settings import load_config
+
+CONFIGS = Path(__file__).parents[2] / 'configs'
+
+
+def types_of(cfg: Config) -> set[str]:
+    return {hook.type for hook in cfg.default_hooks.values()}
+
+
+def test_they_are_those_of_our_runtime():
+    runtime = Config.fromfile(CONFIGS / '_base_/default_runtime.py')
+    assert {name: runtime.default_hooks[name].type for name in SAFETY_HOOKS} == SAFETY_HOOKS
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        'mmselfsup/baselines/mocov2_r50_8xb32_200e.py',
+        'benchmarks/detection/faster-rcnn_r18-fpn_1xb4-12e_bccd.py',
+    ],
+)
+def test_configs_of_other_libraries_get_them(name):
+    cfg = load_config(CONFIGS / name)
+    before = types_of(cfg)
+    assert not before & set(SAFETY_HOOKS.values())
+    add_safety_hooks(cfg)
+    assert types_of(cfg) == before | set(SAFETY_HOOKS.values())
+
+
+def test_one_that_ours_switches_off_stays_off():
+    cfg = load_config(CONFIGS / 'clsa_r50_8xb32_200e.py', {'default_hooks.finite_guard': None})
+    before = types_of(cfg)
+    add_safety_hooks(cfg)
+    assert types_of(cfg) == before
+    assert 'FiniteGuardHook' not in before
