@@ -342,13 +342,16 @@ def test_reads_through_file_back_ends(tmp_path: Path) -> None:
     np.testing.assert_array_equal(by_name, RGB)
 
 
-@pytest.mark.parametrize('start', [20, 60, 120, 200])
-def test_broken_avif_is_a_corrupt_image(tmp_path: Path, start: int) -> None:
-    """PIL's plugin tells of some damages by RuntimeError."""
+def test_broken_avif_is_a_corrupt_image(tmp_path: Path) -> None:
+    """PIL's plugin tells of some damages by RuntimeError; four bytes are overwritten at each place."""
     path = tmp_path / 'a.avif'
     Image.fromarray(RGB).save(path)
-    data = bytearray(path.read_bytes())
-    data[start : start + 40] = bytes(40)
-    path.write_bytes(data)
-    with pytest.raises(CorruptImageError, match='a.avif'):
-        load(path)
+    data = path.read_bytes()
+    seen = set()
+    for start in range(0, 400, 3):
+        path.write_bytes(data[:start] + b'\xff' * 4 + data[start + 4 :])
+        try:
+            load(path)
+        except CorruptImageError as error:
+            seen.add(type(error.__cause__.__cause__))
+    assert RuntimeError in seen
