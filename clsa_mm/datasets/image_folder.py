@@ -39,16 +39,16 @@ class ImageFolder(CustomDataset):
     run. Any other error of the pipeline goes through, and in ``test_mode`` nothing is replaced.
 
     Args:
-        data_root (str): Root that ``data_prefix`` and ``ann_file`` are relative to. Defaults to
+        data_root: Root that ``data_prefix`` and ``ann_file`` are relative to. Defaults to
             ''.
-        data_prefix (str | dict): The folder. Defaults to ''.
-        ann_file (str): Optional list of image paths relative to the folder, one a line. A label
+        data_prefix: The folder. Defaults to ''.
+        ann_file: Optional list of image paths relative to the folder, one a line. A label
             after the path (OpenMMLab's ``train.txt``) is ignored. Defaults to '': scan.
-        extensions (Sequence[str]): Of image files, in any case. Defaults to
+        extensions: Of image files, in any case. Defaults to
             ``IMAGE_EXTENSIONS``.
-        max_corrupt (int | None): Corrupt files to tolerate. Defaults to None: 1 % of the images,
+        max_corrupt: Corrupt files to tolerate. Defaults to None: 1 % of the images,
             at least 10.
-        views (Mapping | None): Views of a pretraining sample by role; in place of ``pipeline``, which becomes
+        views: Views of a pretraining sample by role; in place of ``pipeline``, which becomes
             [LoadImage, MakeViews(views), PackViews]. Defaults to None.
         **kwargs: Of mmpretrain's ``BaseDataset``: ``pipeline``, ``indices``, ``test_mode``,
             ``lazy_init``, ...

@@ -57,18 +57,18 @@ def _seeded(index: int, seed: int, epoch: int) -> SeededIndex:
 class SeededSampler(DefaultSampler):
     """mmengine's ``DefaultSampler``, yielding :class:`SeededIndex`.
 
-    Same arguments, order and length. With :class:`SeededMultiView` in the pipeline, what a sample
+    Same arguments, order and length. With :class:`MakeViews` in the pipeline, what a sample
     looks like depends on (seed, epoch, index) alone: not on the number of workers or ranks, the
     batch size, or where the run was resumed. The seed must be the same in every rank (mmengine's
     runner passes its own) and, to resume a run exactly, the same as before: set
     ``randomness=dict(seed=...)`` in the config.
 
     Args:
-        dataset (Sized): The data set.
-        shuffle (bool): Draw a new order each epoch. Defaults to True.
-        seed (int | None): Seed >= 0 of the order and of the samples; ``None`` draws one that all
+        dataset: The data set.
+        shuffle: Draw a new order each epoch. Defaults to True.
+        seed: Seed >= 0 of the order and of the samples; ``None`` draws one that all
             ranks share. Defaults to None.
-        round_up (bool): Repeat samples so that every rank has as many. Defaults to True.
+        round_up: Repeat samples so that every rank has as many. Defaults to True.
     """
 
     def __iter__(self) -> Iterator[SeededIndex]:

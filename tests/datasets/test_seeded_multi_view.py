@@ -200,7 +200,7 @@ def reference(folder: Path) -> dict:
 
 @pytest.mark.parametrize(
     ('workers', 'context', 'persistent'),
-    [(1, 'fork', False), (3, 'fork', False), (3, 'fork', True), (1, 'spawn', True)],
+    [(1, 'fork', False), (2, 'fork', True)],
 )
 def test_views_do_not_depend_on_workers(
     folder: Path, reference: dict, workers: int, context: str, persistent: bool

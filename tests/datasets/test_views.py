@@ -1,5 +1,6 @@
 """Views from a dictionary of settings: from the config to the batch."""
 
+import pickle
 import random
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from clsa_mm.datasets import ImageFolder, SeededIndex, SeededSampler
 from clsa_mm.datasets.transforms import MakeViews, PackViews, SeededMultiView
-from clsa_mm.datasets.views import RECIPES, build_views
+from clsa_mm.datasets.views import RECIPES, STRONG_OPS, build_views
 
 WEAK = dict(num_views=1, size=224, area=(0.2, 1.0), recipe=dict(type='mocov2'))
 STRONG = dict(num_views=1, size=96, area=(0.086, 0.429), num_ops=5, prob=0.5, policy='paper', ops=dict())
@@ -118,6 +119,33 @@ def test_a_recipe_of_ones_own() -> None:
         del RECIPES.module_dict['test_darken']
 
 
+def test_a_strong_operation_of_ones_own_from_a_config(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A module with the operation, and a config that imports it and adds it with a range."""
+    (tmp_path / 'my_speckle.py').write_text(
+        'from clsa_mm.datasets.views import STRONG_OPS\n'
+        '@STRONG_OPS.register_module()\n'
+        'def Speckle(image, magnitude, rng):\n'
+        '    return image * (rng.random(image.shape[:2]) > magnitude)[..., None]\n'
+    )
+    only = dict.fromkeys(build_views(SINGLE)[2].strong.pool) | dict(Speckle=(0.2, 0.4))
+    (tmp_path / 'config.py').write_text(
+        "custom_imports = dict(imports=['my_speckle'])\n"
+        f'views = {dict(SINGLE, strong=dict(STRONG, num_ops=1, prob=1.0, ops=only))!r}'
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    views = Config.fromfile(tmp_path / 'config.py').views
+    try:
+        strong, again, other = (make(views, (0, 0, index))[2] for index in (0, 0, 1))
+    finally:
+        del STRONG_OPS.module_dict['Speckle']
+    black = (strong == 0).all(-1)
+    assert 0.15 < black.mean() < 0.45
+    np.testing.assert_array_equal(strong, again)
+    assert ((other == 0).all(-1) != black).any()
+
+
 # Randomness.
 
 
@@ -127,6 +155,7 @@ def test_every_part_of_the_key_counts_and_nothing_else() -> None:
     assert len(set(flat)) == len(flat) == 24
     torch.rand(1), np.random.rand(), random.random()
     transform = MakeViews(SMALL)
+    transform = pickle.loads(pickle.dumps(transform))  # as on the way to a spawned worker
     for key in reversed(keys):  # one transform, another order
         views = transform({'img': IMAGE, 'sample_idx': SeededIndex(key[2], key)})['img']
         np.testing.assert_array_equal(np.concatenate([v.ravel() for v in views]), np.concatenate(

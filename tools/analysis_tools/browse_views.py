@@ -1,8 +1,8 @@
 """Draw the views of images: ``python tools/analysis_tools/browse_views.py CONFIG``; see ``--help``.
 
-A row is an image in one epoch: the original, then its views in the order of ``model.view_roles``,
-at their own sizes. With SeededMultiView in the pipeline, rows from the training set show the very
-views that training with this seed sees.
+A row is an image in one epoch: the original, then its views with their roles, at their own sizes. With
+``views`` in the data set, or SeededMultiView in the pipeline, rows from the training set show the very views
+that training with this seed sees.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from mmengine.registry import DATASETS, TRANSFORMS, init_default_scope
 from PIL import Image, ImageDraw
 
 from clsa_mm.datasets import SeededIndex
+from clsa_mm.datasets.transforms import LoadImage, MakeViews
 from clsa_mm.engine.settings import load_config
 
 MARGIN = 8  # pixels between pictures
@@ -73,21 +74,24 @@ def find_samples(dataset_cfg: ConfigDict, images: Sequence[str], num: int) -> di
     return {int(index): dataset.get_data_info(int(index)) for index in indices}
 
 
-def split_pipeline(pipeline: Sequence[dict]) -> tuple[list[Transform], Transform]:
+def split_pipeline(dataset_cfg: ConfigDict) -> tuple[list[Transform], Transform]:
     """Build the transforms up to the one that makes the views, and that one.
 
     Args:
-        pipeline: Configs of the training set's transforms.
+        dataset_cfg: Config of the training set, with ``views`` or a ``pipeline``.
 
     Returns:
-        The transforms that load an image, and the (Seeded)MultiView.
+        The transforms that load an image, and the one that makes views.
     """
+    if dataset_cfg.get('views'):
+        return [LoadImage()], MakeViews(dataset_cfg.views)
+    pipeline = dataset_cfg.get('pipeline', [])
     for i, transform in enumerate(pipeline):
-        if 'num_views' in transform:
+        if transform['type'] == 'MakeViews' or 'num_views' in transform:
             return [TRANSFORMS.build(t) for t in pipeline[:i]], TRANSFORMS.build(transform)
     raise SystemExit(
-        'The training pipeline has no SeededMultiView or MultiView, so there are no views to show. '
-        'Give a pretraining config, such as configs/clsa_r50_8xb32_200e.py.'
+        'The training set has neither `views` nor MakeViews, SeededMultiView or MultiView in its pipeline: '
+        'there are no views to show. Give a pretraining config, such as configs/clsa_r50_8xb32_200e.py.'
     )
 
 
@@ -97,19 +101,19 @@ def to_picture(bgr: np.ndarray) -> Image.Image:
 
 
 def make_rows(
-    samples: dict[int, dict], loading: Sequence[Transform], multi_view: Transform, seed: int, draws: int
-) -> list[Row]:
+    samples: dict[int, dict], loading: Sequence[Transform], make_views: Transform, seed: int, draws: int
+) -> tuple[list[str], list[Row]]:
     """Make the views of every sample in every epoch.
 
     Args:
         samples: Index -> input of the pipeline.
         loading: Transforms that load an image.
-        multi_view: Transform that makes its views.
+        make_views: Transform that makes its views.
         seed: Seed of the run.
         draws: Number of epochs.
 
     Returns:
-        A caption and the pictures, the original first, for each row.
+        Titles of the columns, and for each row its caption and pictures, the original first.
     """
     # A plain MultiView does not know the seed in the index.
     random.seed(seed)
@@ -123,21 +127,12 @@ def make_rows(
         name = Path(sample.get('img_path', f'image {index}')).name
         for epoch in range(draws):
             key = SeededIndex(index, (seed, epoch, index))
-            views = multi_view(dict(loaded, sample_idx=key))['img']
-            rows.append((f'{name}, epoch {epoch}', [to_picture(v) for v in (loaded['img'], *views)]))
-    return rows
-
-
-def column_titles(roles: Sequence[str] | None, views: Sequence[Image.Image]) -> list[str]:
-    """Name the columns by the roles of the views and their sizes (width x height)."""
-    roles = roles or [f'view {i}' for i in range(len(views))]
-    if len(roles) != len(views):
-        raise SystemExit(
-            f'model.view_roles={tuple(roles)} names {len(roles)} views, the pipeline makes '
-            f'{len(views)}. Make num_views and view_roles of the config agree.'
-        )
-    sized = zip(roles, views, strict=True)
-    return ['original', *(f'{role} {view.width}x{view.height}' for role, view in sized)]
+            results = make_views(dict(loaded, sample_idx=key))
+            pictures = [to_picture(view) for view in (loaded['img'], *results['img'])]
+            rows.append((f'{name}, epoch {epoch}', pictures))
+    roles = results.get('view_roles') or [f'view {i}' for i in range(len(results['img']))]
+    sizes = [f'{view.width}x{view.height}' for view in pictures[1:]]
+    return ['original', *(f'{role} {size}' for role, size in zip(roles, sizes, strict=True))], rows
 
 
 def draw_grid(titles: Sequence[str], rows: Sequence[Row], zoom: int) -> Image.Image:
@@ -187,14 +182,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     cfg = load_config(args.config, args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     dataset_cfg = cfg.train_dataloader.dataset
-    while 'pipeline' not in dataset_cfg and 'dataset' in dataset_cfg:  # a wrapper, RepeatDataset
+    while 'dataset' in dataset_cfg:  # a wrapper, RepeatDataset
         dataset_cfg = dataset_cfg.dataset
     seed = args.seed if args.seed is not None else cfg.get('randomness', {}).get('seed') or 0
-    loading, multi_view = split_pipeline(dataset_cfg.get('pipeline', []))
+    loading, make_views = split_pipeline(dataset_cfg)
     samples = find_samples(dataset_cfg, args.image, args.num)
-    rows = make_rows(samples, loading, multi_view, seed, args.draws)
+    titles, rows = make_rows(samples, loading, make_views, seed, args.draws)
     views = rows[0][1][1:]
-    titles = column_titles(cfg.model.get('view_roles'), views)
     zoom = args.zoom or max(1, SMALLEST_PICTURE // max(max(view.size) for view in views))
     out = Path(args.out)
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -49,9 +49,9 @@ class LoadImage(BaseTransform):
     ``img_shape`` and ``ori_shape``, both (H, W).
 
     Args:
-        bit_depth (int | None): Bits used by samples wider than 8 bits, 8 to 16. Defaults to
+        bit_depth: Bits used by samples wider than 8 bits, 8 to 16. Defaults to
             None: from the largest sample.
-        backend_args (dict | None): Passed to ``mmengine.fileio.get``. Defaults to None.
+        backend_args: Passed to ``mmengine.fileio.get``. Defaults to None.
     """
 
     def __init__(self, bit_depth: int | None = None, backend_args: dict | None = None) -> None:
@@ -64,7 +64,7 @@ class LoadImage(BaseTransform):
         """Load the image.
 
         Args:
-            results (dict): Holds ``img_path``.
+            results: Holds ``img_path``.
 
         Returns:
             dict: The same dict with ``img``, ``img_shape`` and ``ori_shape``.

@@ -41,8 +41,8 @@ class SeededMultiView(BaseTransform):
     key: ``img``, a list of arrays in the order of ``transforms``. Added key, with ``roles``: ``view_roles``.
 
     Args:
-        transforms (list[list[dict | Callable]]): One pipeline per kind of view.
-        num_views (int | list[int]): Number of views of each pipeline; an int where there is only
+        transforms: One pipeline per kind of view.
+        num_views: Number of views of each pipeline; an int where there is only
             one pipeline.
         roles (Sequence[str]): ``'key'``, ``'weak'`` or ``'strong'`` for each view, by which
             :class:`PackViews` packs them. Defaults to (): not named.
@@ -80,7 +80,7 @@ class SeededMultiView(BaseTransform):
         """Replace ``results['img']`` by the list of its views.
 
         Args:
-            results (dict): Holds the decoded image.
+            results: Holds the decoded image.
 
         Returns:
             dict: The same dict.

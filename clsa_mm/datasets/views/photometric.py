@@ -17,7 +17,7 @@ _NEGLIGIBLE = 1 / 512  # weight of a pixel that changes the sum by less than hal
 
 def adjust_brightness(image: np.ndarray, factor: float) -> np.ndarray:
     """Blend with black: 0 is black, 1 the image."""
-    return cv2.addWeighted(image, factor, image, 0, CUT)
+    return cv2.convertScaleAbs(image, alpha=factor, beta=CUT)
 
 
 def adjust_contrast(image: np.ndarray, factor: float) -> np.ndarray:
@@ -33,10 +33,14 @@ def adjust_saturation(image: np.ndarray, factor: float) -> np.ndarray:
 
 def adjust_hue(image: np.ndarray, shift: float) -> np.ndarray:
     """Turn the hue by a fraction of a whole turn, in [-0.5, 0.5], cut to a 255th of one."""
-    hue, saturation, value = cv2.split(cv2.cvtColor(image, cv2.COLOR_BGR2HSV_FULL))
-    chroma = cv2.multiply(saturation, value, scale=1 / 255)
-    lacks = _lack_tables(int(shift * 255))
-    return cv2.merge([value - cv2.multiply(chroma, cv2.LUT(hue, lack), scale=1 / 255) for lack in lacks])
+    hsv = cv2.cvtColor(image, cv2.COLOR_BGR2HSV_FULL)
+    hue, saturation, value = cv2.split(hsv)
+    chroma = cv2.multiply(saturation, value, dst=saturation, scale=1 / 255)
+    planes = []
+    for table in _lack_tables(int(shift * 255)):
+        lack = cv2.LUT(hue, table)
+        planes.append(value - cv2.multiply(chroma, lack, dst=lack, scale=1 / 255))
+    return cv2.merge(planes, dst=hsv)
 
 
 @functools.lru_cache(maxsize=256)

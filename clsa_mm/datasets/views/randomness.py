@@ -17,8 +17,7 @@ class ViewGenerator:
     """
 
     def __init__(self) -> None:
-        self._philox = np.random.Philox(key=0)
-        self._generator = np.random.Generator(self._philox)
+        self._generator = np.random.Generator(np.random.Philox(key=0))
 
     def at(self, sample_idx: int | None, view: int) -> np.random.Generator:
         """Go to the beginning of a view's stream.
@@ -33,7 +32,7 @@ class ViewGenerator:
         """
         seed_key = getattr(sample_idx, 'seed_key', None)
         seed, epoch, index = seed_key or np.random.randint(0, 2**63, size=3).tolist()
-        self._philox.state = {
+        self._generator.bit_generator.state = {
             'bit_generator': 'Philox',
             'state': {'counter': (0, 0, view, index), 'key': (seed, epoch)},
             'buffer': (0, 0, 0, 0),

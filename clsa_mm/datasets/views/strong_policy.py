@@ -19,7 +19,7 @@ class _Row(NamedTuple):
     signed: bool = False  # the official code negates the magnitude of every second application
 
 
-NONE: Range = (0.0, 0.0)  # the operation has no magnitude
+_NONE: Range = (0.0, 0.0)  # the operation has no magnitude
 
 # paper: Table 1 of arXiv 2104.07713, magnitudes uniform from low to high (bits are whole numbers).
 # official: data_processing/RandAugment.py, magnitudes at its levels 0 and 10, of which it draws 1 to 9.
@@ -29,10 +29,10 @@ POOL_TABLE: dict[str, _Row] = {
     'TranslateX': _Row((-0.3, 0.3), (0.0, 0.3), signed=True),
     'TranslateY': _Row((-0.3, 0.3), (0.0, 0.3), signed=True),
     'Rotate': _Row((-30.0, 30.0), (0.0, 30.0), signed=True),
-    'AutoContrast': _Row(NONE, NONE),
-    'Invert': _Row(NONE, None),
-    'Identity': _Row(None, NONE),
-    'Equalize': _Row(NONE, NONE),
+    'AutoContrast': _Row(_NONE, _NONE),
+    'Invert': _Row(_NONE, None),
+    'Identity': _Row(None, _NONE),
+    'Equalize': _Row(_NONE, _NONE),
     'Solarize': _Row((0.0, 256.0), (256.0, 0.0)),
     'Posterize': _Row((4, 8), (4.0, 8.0)),
     'Contrast': _Row((0.05, 0.95), (0.05, 0.95)),
