@@ -34,10 +34,11 @@ def shrink(cfg: Config, pixels: int = 64, batch_size: int = 4) -> Config:
         if node.get('type') == 'KNNHook':
             node.update(k=2, max_bank=None, batch_size=batch_size, num_workers=0)
         if 'rcnn' in node and 'rpn_proposal' in node:  # a detector's train_cfg
-            node.rpn_proposal.update(max_per_img=50)
-            node.rcnn.sampler.update(num=16)
+            node.rpn_proposal.update(max_per_img=20)
+            node.rcnn.sampler.update(num=8)
         if 'rpn' in node and 'max_per_img' in node.get('rpn', {}):  # its test_cfg
-            node.rpn.update(max_per_img=20)
+            node.rpn.update(max_per_img=10)
+            node.rcnn.update(max_per_img=5)
     if 'roi_head' in cfg.model:
         for loader in (cfg.val_dataloader, cfg.test_dataloader):
             loader.dataset.indices = 4

@@ -4,6 +4,7 @@ import os
 import re
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -167,7 +168,7 @@ def test_two_processes_from_the_command_line(pictures: Path, pretrained: Path, t
     done = subprocess.run(
         [str(part) for part in command],
         cwd=ROOT,
-        env={**os.environ, 'OMP_NUM_THREADS': '1', 'PORT': port},
+        env={**os.environ, 'OMP_NUM_THREADS': '1', 'PORT': port, 'PYTHON': sys.executable},
         capture_output=True,
         text=True,
         timeout=600,
