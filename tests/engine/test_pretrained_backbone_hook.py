@@ -114,8 +114,12 @@ def test_model_without_backbone(folder: Path) -> None:
     model = TinyModel()
     model.trunk = model.backbone
     del model.backbone
-    with pytest.raises(ValueError, match='has no `backbone`.*remove the hook'):
+    with pytest.raises(ValueError, match='has no `backbone`.*take the hook out of custom_hooks'):
         build_runner(folder, 'run', None, model).train()
+    runner = build_runner(folder, 'default', None, model)
+    runner.cfg.default_hooks = dict(pretrained_backbone=dict(type='PretrainedBackboneHook'))
+    with pytest.raises(ValueError, match='take pretrained_backbone out of default_hooks'):
+        runner.train()
 
 
 class SharedStage(torch.nn.Module):
@@ -160,5 +164,5 @@ def test_a_module_that_nothing_fits_is_an_error(folder: Path) -> None:
 
 def test_a_module_that_the_model_lacks_is_an_error(folder: Path) -> None:
     runner = two_part_runner(folder, None, 'roi_head.shared_head')
-    with pytest.raises(ValueError, match='TinyModel has no `roi_head.shared_head`.*from `modules`'):
+    with pytest.raises(ValueError, match='TinyModel has no `roi_head.shared_head`.*out of `modules`'):
         runner.train()

@@ -47,7 +47,7 @@ def test_step_cost_prints_both_models_and_the_ratio():
 
 
 def test_table():
-    text = table({'floor': [(30.0, 35.5), (32.0, 36.5)], 'ours': [(50.0, 60.0), (50.0, 61.0)]}, [3, 5])
+    text = table({'floor': {3: (30.0, 35.5), 5: (32.0, 36.5)}, 'ours': {3: (50.0, 60.0), 5: (50.0, 61.0)}})
     spread = statistics.stdev([60.0, 61.0])
     assert text.splitlines() == [
         '| backbone | kNN | linear |',
@@ -59,7 +59,14 @@ def test_table():
         '| floor, seed 5 | 32.00 | 36.50 |',
         '| ours, seed 5 | 50.00 | 61.00 |',
     ]
-    assert table({'one seed': [(1.0, 2.0)]}, [0]).endswith('| one seed | 1.00 | 2.00 |')
+    assert table({'one seed': {0: (1.0, 2.0)}}).endswith('| one seed | 1.00 | 2.00 |')
+    uneven = table({'floor': {0: (1.0, 2.0), 1: (3.0, 4.0)}, 'ours': {1: (5.0, 6.0)}}).splitlines()
+    assert uneven[3:] == [
+        '| ours | 5.00 | 6.00 |',
+        '| floor, seed 0 | 1.00 | 2.00 |',
+        '| floor, seed 1 | 3.00 | 4.00 |',
+        '| ours, seed 1 | 5.00 | 6.00 |',
+    ]
 
 
 CONFIG = 'configs/cifar10/clsa_r18_1xb256_200e_cifar10.py'
@@ -82,12 +89,14 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize('command', OTHERS)
-def test_a_finished_run_is_no_result_of_another_command(folder, command):
+def test_a_run_is_no_result_of_another_command(folder, command):
     with pytest.raises(SystemExit, match='another command, of `train.py a.py`.* give another --work-dir'):
         claim(folder, command)
     claim(folder, ['train.py', 'a.py'])
-    (folder / 'epoch_2.pth').unlink()  # nothing came of it
-    claim(folder, command)
+    (folder / 'epoch_2.pth').unlink()  # not even an unfinished one
+    with pytest.raises(SystemExit, match='another command'):
+        claim(folder, command)
+    claim(folder, ['train.py', 'a.py'])
 
 
 def test_a_finished_run_is_no_result_of_a_changed_config(folder):
@@ -130,6 +139,25 @@ def test_compare_does_not_show_an_old_score_as_new(tmp_path, monkeypatch):
     assert len(lines) == 5 and (tmp_path / 'results.md').read_text() == 'mine'
     call()
     assert len(lines) == 10
+    call('--seeds', '1')  # joins the first seed's results
+    rows = (tmp_path / 'results.md').read_text().splitlines()
+    assert rows[3] == '| clsa_r18_1xb256_200e_cifar10 | 50.00 ± 0.00 | 60.00 ± 0.00 |'
+    assert [row.split(' | ')[0][-6:] for row in rows[4:]] == ['seed 0', 'seed 0', 'seed 1', 'seed 1']
+
+
+def test_compare_refuses_two_configs_of_one_name(tmp_path, monkeypatch):
+    arguments = [
+        CONFIG,
+        f'other/{Path(CONFIG).name}',
+        '--linear',
+        LINEAR,
+        '--work-dir',
+        str(tmp_path / 'work'),
+    ]
+    monkeypatch.setattr(sys, 'argv', ['compare.py', *arguments])
+    with pytest.raises(SystemExit, match='configs/.*py and other/.*py have one name.*--work-dir each'):
+        compare.main()
+    assert not (tmp_path / 'work').exists()
 
 
 def test_progress_shows_what_matters():

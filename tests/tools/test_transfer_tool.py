@@ -50,6 +50,10 @@ def checkpoint(tmp_path: Path) -> Path:
     return tmp_path / 'backbone.pth'
 
 
+def report(work_dir: Path, checkpoint: Path, ending: str = 'md') -> Path:
+    return work_dir / f'results_{hashlib.sha256(checkpoint.read_bytes()).hexdigest()[:8]}.{ending}'
+
+
 def call(tool: ModuleType, monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
     monkeypatch.setattr(sys, 'argv', ['transfer.py', *map(str, arguments)])
     tool.main()
@@ -76,11 +80,11 @@ def test_runs_reports_skips(tool, checkpoint, tmp_path, monkeypatch, capsys) -> 
         'food101, linear, pretrained; food101, finetune, pretrained\nFood-101: there is'
     )
     assert output.count('images/<class>/<number>.jpg') == 1
-    content = json.loads((work_dir / 'results.json').read_text())
+    content = json.loads(report(work_dir, checkpoint, 'json').read_text())
     (row,) = content['results']
     assert row['metric'] == 'mean_per_class/recall' and len(content['failures']) == 2
     values = [row['linear, pretrained'], row['finetune, pretrained']]
-    lines = (work_dir / 'results.md').read_text().splitlines()
+    lines = report(work_dir, checkpoint).read_text().splitlines()
     assert lines[0] == '| data set | metric, % | linear, pretrained | finetune, pretrained |'
     assert lines[2:] == [f'| pets | mean per class | {values[0]:.2f} | {values[1]:.2f} |']
     # What mmengine itself recorded at the end of each run.
@@ -93,10 +97,10 @@ def test_runs_reports_skips(tool, checkpoint, tmp_path, monkeypatch, capsys) -> 
     with pytest.raises(SystemExit):
         call(tool, monkeypatch, *arguments)
     assert capsys.readouterr().out.count('done before') == 2
-    assert (work_dir / 'results.md').read_text().splitlines() == lines
+    assert report(work_dir, checkpoint).read_text().splitlines() == lines
     monkeypatch.setattr(tool, 'run', lambda *_: 'Epoch(val) [1][1/1]    accuracy/top1: 12.5  time: 1\n')
     call(tool, monkeypatch, *arguments[:2], 'cub200', *arguments[4:8], '--random')
-    lines = (work_dir / 'results.md').read_text().splitlines()
+    lines = report(work_dir, checkpoint).read_text().splitlines()
     assert lines[0] == (
         '| data set | metric, % | linear, pretrained | linear, random | finetune, pretrained |'
     )
@@ -104,7 +108,7 @@ def test_runs_reports_skips(tool, checkpoint, tmp_path, monkeypatch, capsys) -> 
         f'| pets | mean per class | {values[0]:.2f} | – | {values[1]:.2f} |',
         '| cub200 | top-1 | 12.50 | 12.50 | – |',
     ]
-    assert len(json.loads((work_dir / 'results.json').read_text())['results']) == 2
+    assert len(json.loads(report(work_dir, checkpoint, 'json').read_text())['results']) == 2
     assert (
         '--backbone'
         not in json.loads((work_dir / 'linear_cub200_random/transfer.json').read_text())['command']
@@ -133,7 +137,7 @@ def test_a_failing_run_is_reported_and_the_others_go_on(
     output = capsys.readouterr().out
     assert '| cub200 | top-1 | 50.00 |' in output
     assert 'NOT RUN TO THE END: pets, finetune, pretrained\nRuntimeError: out of memory' in output
-    content = json.loads((tmp_path / 'work/results.json').read_text())
+    content = json.loads(report(tmp_path / 'work', checkpoint, 'json').read_text())
     assert [row['dataset'] for row in content['results']] == ['cub200']
 
 
@@ -157,11 +161,14 @@ def test_another_content_of_the_checkpoint(tool, checkpoint, tmp_path, monkeypat
     other = json.dumps(dict(record, dataset='pets', metric='mean_per_class/recall'))
     (work_dir / 'linear_pets_pretrained/transfer.json').write_text(other)
     contents = {path: path.read_text() for path in folder.iterdir()}
+    first_table = report(work_dir, checkpoint)
+    assert '| 10.00 | 20.00 |' in first_table.read_text()
 
     checkpoint.write_bytes(checkpoint.read_bytes() + b'0')
     call(tool, monkeypatch, *arguments)
-    lines = (work_dir / 'results.md').read_text().splitlines()
+    lines = report(work_dir, checkpoint).read_text().splitlines()
     assert lines[2:] == ['| cub200 | top-1 | 30.00 | 20.00 |']
+    assert '| 10.00 | 20.00 |' in first_table.read_text()
     assert {path: path.read_text() for path in folder.iterdir()} == contents
     digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
     record = json.loads((work_dir / f'linear_cub200_pretrained_{digest[:8]}/transfer.json').read_text())
@@ -181,8 +188,9 @@ def test_results_of_another_command_are_not_touched(tool, checkpoint, tmp_path, 
     )
     monkeypatch.setattr(tool, 'run', lambda *_: 'no figure')
     with pytest.raises(SystemExit):
-        call(tool, monkeypatch, *arguments, '--options', 'model.typo=1')
-    # Nothing came of it: another command may take its place.
+        call(tool, monkeypatch, *arguments)
+    with pytest.raises(SystemExit, match='with another command'):  # of an unfinished run
+        call(tool, monkeypatch, *arguments, '--options', 'randomness.seed=1')
     monkeypatch.setattr(tool, 'run', lambda *_: 'Epoch(val) [1][1/1]    accuracy/top1: 10.0\n')
     call(tool, monkeypatch, *arguments)
     files = {path: path.read_text() for path in (tmp_path / 'work').rglob('*.json')}

@@ -74,25 +74,24 @@ def config_sha256(cfg: Config) -> str:
 
 
 def refuse_other_results(record: Path, made_by: dict[str, object]) -> None:
-    """Stop where a folder holds results that a command would take for its own, or write over.
+    """Stop where a folder holds a run, finished or not, that a command would take for its own or write over.
 
     Args:
         record: The JSON file in the folder that says what made its content.
         made_by: What has to be in it.
 
     Raises:
-        SystemExit: If the folder has results of something else, or content without a record.
+        SystemExit: If the folder has a run of something else, or content without a record.
     """
     folder = record.parent
     if not folder.exists() or not any(folder.iterdir()):
         return
     earlier = json.loads(record.read_text()) if record.exists() else {}
     differing = [name for name, value in made_by.items() if earlier.get(name) != value]
-    has_results = not earlier or earlier.get('value') is not None or any(folder.glob('*.pth'))
-    if differing and has_results:
+    if differing:
         origin = 'what no command here has written'
         if earlier:
-            origin = f'results with another {" and ".join(differing)}, of `{shlex.join(earlier["command"])}`'
+            origin = f'a run with another {" and ".join(differing)}, of `{shlex.join(earlier["command"])}`'
         raise SystemExit(
             f'{folder.absolute()} holds {origin}. Nothing is run, so that it is not lost nor taken for new: '
             'give another --work-dir, or remove that folder.'

@@ -2,7 +2,7 @@
 
 Runs the commands that a user would type and prints each of them. Repeated, it goes on with an interrupted
 pretraining, skips a finished one, and evaluates anew; with other options or a changed config it needs another
-work dir. Options in quotes go to ``--cfg-options``.
+work dir. Other configs and seeds join the table of the work dir. Options in quotes go to ``--cfg-options``.
 
     python tools/benchmarks/compare.py configs/cifar10/clsa_r18_1xb256_200e_cifar10.py \
         configs/cifar10/mocov2_r18_1xb256_200e_cifar10.py \
@@ -11,19 +11,22 @@ work dir. Options in quotes go to ``--cfg-options``.
 """
 
 import argparse
+import json
 import os
 import re
 import shlex
 import statistics
+from collections import Counter
 from itertools import product
 from pathlib import Path
 
 import clsa_mm  # noqa: F401  # isort: skip  checks the stack before anything of it is imported
 
-from commands import ROOT, claim, options, run
+from commands import ROOT, claim, options, run, write
 
 FLOOR = 'random-initialised'
-Scores = dict[str, list[tuple[float, float]]]  # name -> (kNN, linear) of each seed
+SCORE = 'score.json'  # beside a linear classifier: what the table says of its backbone
+Scores = dict[str, dict[int, tuple[float, float]]]  # name -> seed -> (kNN, linear)
 
 
 def parse_args() -> argparse.Namespace:
@@ -43,8 +46,8 @@ def parse_args() -> argparse.Namespace:
 
 def evaluate(
     name: str, config: str, args: argparse.Namespace, work_dir: Path, seed: int, checkpoint: str | None
-) -> tuple[float, float]:
-    """Top-1 accuracies in percent: weighted kNN, and a linear classifier on the frozen backbone."""
+) -> None:
+    """Keep top-1 accuracies in percent: weighted kNN, and a linear classifier on the frozen backbone."""
     seeded = f'randomness.seed={seed}'
     knn = run(
         f'kNN of {name}, seed {seed}',
@@ -58,8 +61,8 @@ def evaluate(
     )
     claim(work_dir, command)
     linear = run(f'Linear classifier on {name}, seed {seed}', *command)
-    accuracy = re.findall(r'accuracy/top1: ([\d.]+)', linear)[-1]
-    return float(re.findall(r'top1: ([\d.]+)', knn)[-1]), float(accuracy)
+    tops = (re.findall(r'top1: ([\d.]+)', output)[-1] for output in (knn, linear))
+    write(work_dir / SCORE, json.dumps(dict(name=name, seed=seed, top1=[float(top) for top in tops])))
 
 
 def pretraining(config: str, args: argparse.Namespace, work_dir: Path, seed: int) -> tuple[str, ...]:
@@ -71,45 +74,64 @@ def pretraining(config: str, args: argparse.Namespace, work_dir: Path, seed: int
     )
 
 
-def table(scores: Scores, seeds: list[int]) -> str:
+def refuse_equal_names(configs: list[str]) -> None:
+    """Stop where two configs would share a folder, which has the name of the config's file."""
+    for name, count in Counter(Path(config).stem for config in configs).items():
+        if count > 1:
+            same = [config for config in configs if Path(config).stem == name]
+            raise SystemExit(
+                f'{" and ".join(same)} have one name, and so one folder and one row of the table: compare '
+                'them in calls with a --work-dir each, or give one of the files another name.'
+            )
+
+
+def finished_scores(work_dir: Path) -> Scores:
+    """All scores that are kept in a work dir: the floor's, then the others' by name."""
+    scores: Scores = {FLOOR: {}}
+    found = [json.loads(path.read_text()) for path in work_dir.glob(f'seed_*/*/{SCORE}')]
+    for score in sorted(found, key=lambda score: (score['name'], score['seed'])):
+        scores.setdefault(score['name'], {})[score['seed']] = tuple(score['top1'])
+    return scores
+
+
+def table(scores: Scores) -> str:
     """A Markdown table of top-1 accuracies; of several seeds mean, standard deviation and each."""
     rows = ['| backbone | kNN | linear |', '|---|---|---|']
-    for name, values_of_seeds in scores.items():
+    for name, of_seeds in scores.items():
         cells = []
-        for values in zip(*values_of_seeds, strict=True):
+        for values in zip(*of_seeds.values(), strict=True):
             spread = f' ± {statistics.stdev(values):.2f}' if len(values) > 1 else ''
             cells.append(f'{statistics.mean(values):.2f}{spread}')
         rows.append(f'| {name} | {" | ".join(cells)} |')
+    seeds = sorted({seed for of_seeds in scores.values() for seed in of_seeds})
     if len(seeds) > 1:
-        for index, seed in enumerate(seeds):
-            for name, values_of_seeds in scores.items():
-                knn, linear = values_of_seeds[index]
+        for seed, (name, of_seeds) in product(seeds, scores.items()):
+            if seed in of_seeds:
+                knn, linear = of_seeds[seed]
                 rows.append(f'| {name}, seed {seed} | {knn:.2f} | {linear:.2f} |')
     return '\n'.join(rows)
 
 
 def main() -> None:
-    """Run everything and write the table to ``results.md`` in the work dir."""
+    """Run everything and write the table of the work dir to its ``results.md``."""
     args = parse_args()
+    refuse_equal_names(args.configs)
     os.chdir(ROOT)
     work_dir = Path(args.work_dir)
-    scores: Scores = {}
     folders = {seed: work_dir / f'seed_{seed}' for seed in args.seeds}
     for (seed, folder), config in product(folders.items(), args.configs):  # before the work of the first
         name = Path(config).stem
         claim(folder / name, pretraining(config, args, folder / name, seed))
     for seed, folder in folders.items():
-        floor = evaluate(FLOOR, args.configs[0], args, folder / 'linear_random', seed, None)
-        scores.setdefault(FLOOR, []).append(floor)
+        evaluate(FLOOR, args.configs[0], args, folder / 'linear_random', seed, None)
         for config in args.configs:
             name = Path(config).stem
             run(f'Pretraining {name}, seed {seed}', *pretraining(config, args, folder / name, seed))
             checkpoint = (folder / name / 'last_checkpoint').read_text().strip()
-            score = evaluate(name, config, args, folder / f'linear_{name}', seed, checkpoint)
-            scores.setdefault(name, []).append(score)
-    results = table(scores, args.seeds)
-    (work_dir / 'results.md').write_text(results + '\n')
-    print(f'\nTop-1 accuracy, %, {len(args.seeds)} seed(s)\n{results}')
+            evaluate(name, config, args, folder / f'linear_{name}', seed, checkpoint)
+    results = table(finished_scores(work_dir))
+    write(work_dir / 'results.md', results + '\n')
+    print(f'\nTop-1 accuracy, %\n{results}')
 
 
 if __name__ == '__main__':

@@ -1,8 +1,8 @@
 """Run the transfer suite, or a part of it, with a pretrained backbone and print one table.
 
 Runs the commands that a user would type and prints each of them. Repeated, it skips what is finished with the
-same command, config and content of the checkpoint; other contents have other folders, and another command or
-config needs another work dir. The table has all finished runs of the work dir with that
+same command, config and content of the checkpoint; other contents have other folders and tables, and another
+command or config needs another work dir. The table has all finished runs of the work dir with that
 content. A data set that is missing or fails is named at the end, and the others go on.
 
     python tools/benchmarks/transfer.py work_dirs/clsa_r50_8xb32_200e/epoch_200.pth \
@@ -190,7 +190,7 @@ def by_dataset(runs: list[Run]) -> dict[str, dict[str, Run]]:
 
 
 def main() -> None:
-    """Run everything; write ``results.md`` and ``results.json`` in the work dir."""
+    """Run everything; write ``results_SHA256.md`` and ``.json`` in the work dir."""
     args = parse_args()
     for name in ('checkpoint', 'work_dir', 'data'):  # as the user's folder has them
         if getattr(args, name):
@@ -224,14 +224,15 @@ def report(work_dir: Path, checkpoint_sha256: str, failures: dict[str, str]) -> 
     """Write and print the table, then what failed; exit with 1 if anything did."""
     runs = finished_runs(work_dir, checkpoint_sha256)
     text = table(runs)
-    results = [
+    rows = [
         dict(dataset=name, metric=next(iter(row.values())).metric, **{c: run.value for c, run in row.items()})
         for name, row in by_dataset(runs).items()
     ]
-    content = dict(checkpoint_sha256=checkpoint_sha256, results=results, failures=failures)
-    write(work_dir / 'results.md', text + '\n')
-    write(work_dir / 'results.json', json.dumps(content, indent=1))
-    print(f'\n{text}\n\nwrote {work_dir / "results.md"} and {work_dir / "results.json"}')
+    content = dict(checkpoint_sha256=checkpoint_sha256, results=rows, failures=failures)
+    results = work_dir / f'results_{checkpoint_sha256[:8]}'
+    write(results.with_suffix('.md'), text + '\n')
+    write(results.with_suffix('.json'), json.dumps(content, indent=1))
+    print(f'\n{text}\n\nwrote {results}.md and {results}.json')
     # The same data set is missing for each protocol and backbone: its message is shown once.
     for message in dict.fromkeys(failures.values()):
         names = [name for name, other in failures.items() if other == message]

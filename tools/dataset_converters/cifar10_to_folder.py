@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from clsa_mm.checkpoints.unfinished import unfinished
+
 Sample = tuple[str, str, Image.Image]  # split, class, picture
 CLASS_NAME = re.compile(r'[\w-]+')
 IMAGE_MEMBER = re.compile(rf'(?:.*/)?(train|test)/({CLASS_NAME.pattern})/[^/]+\.(?:png|jpe?g)', re.IGNORECASE)
@@ -170,22 +172,18 @@ def convert(source: Path, target: Path) -> Counter[str]:
         raise FileNotFoundError(f'{source.absolute()} does not exist.')
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise FileExistsError(f'{target.absolute()} is not empty: remove it or name another one.')
-    # Built beside the target, so that an interrupted run does not leave half a data set there.
-    partial = target.absolute().with_name(target.absolute().name + '.partial')
-    if partial.exists():
-        raise FileExistsError(f'{partial} is left from an interrupted run: remove it.')
     per_class: Counter[tuple[str, str]] = Counter()
-    for split, name, picture in read_source(source):
-        folder = partial / split / name
-        folder.mkdir(parents=True, exist_ok=True)
-        picture.save(folder / f'{per_class[split, name]:05d}.png', compress_level=1)
-        per_class[split, name] += 1
-        if sum(per_class.values()) % 5000 == 0:
-            print(f'{sum(per_class.values())} pictures written', flush=True)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if target.exists():
-        target.rmdir()
-    partial.rename(target)
+    with unfinished(target.absolute()) as part:
+        for split, name, picture in read_source(source):
+            folder = part / split / name
+            folder.mkdir(parents=True, exist_ok=True)
+            picture.save(folder / f'{per_class[split, name]:05d}.png', compress_level=1)
+            per_class[split, name] += 1
+            if sum(per_class.values()) % 5000 == 0:
+                print(f'{sum(per_class.values())} pictures written', flush=True)
+        if target.exists():
+            target.rmdir()
+        part.rename(target)
     totals: Counter[str] = Counter()
     for (split, _), count in per_class.items():
         totals[split] += count

@@ -9,6 +9,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from clsa_mm.engine.hooks.optimizers import optimizers_of, skipped_by_scaler
+from clsa_mm.engine.hooks.place import place_of
 from clsa_mm.engine.unwrap import unwrap_model
 from clsa_mm.models.queues.key_queue import KeyQueue
 
@@ -70,7 +71,7 @@ class MomentumQueueHook(Hook):
         if not isinstance(model, MomentumQueueModel):
             raise TypeError(
                 'MomentumQueueHook drives a model with momentum, momentum_update() and enqueue(), as CLSA; '
-                f'{type(model).__name__} is none: take {_place_of(self, runner)}'
+                f'{type(model).__name__} is none: take {place_of(self, runner)}'
             )
         self._handles = [
             optimizer.register_step_post_hook(self._note_step) for optimizer in optimizers_of(runner)
@@ -128,11 +129,3 @@ class MomentumQueueHook(Hook):
 def _queue_of(model: torch.nn.Module) -> KeyQueue | None:
     queue = getattr(model, 'queue', None)
     return queue if isinstance(queue, KeyQueue) else None
-
-
-def _place_of(hook: Hook, runner: Runner) -> str:
-    """What the config has to lose, to lose the hook."""
-    for name, config in (runner.cfg.get('default_hooks') or {}).items():
-        if config and config.get('type') in (type(hook), type(hook).__name__):
-            return f'{name} out of default_hooks'
-    return 'the hook out of custom_hooks'

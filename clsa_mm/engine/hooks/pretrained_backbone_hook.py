@@ -9,6 +9,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from clsa_mm.checkpoints.backbone import LoadReport, backbone_state_dict, fill_backbone, read_checkpoint
+from clsa_mm.engine.hooks.place import place_of
 from clsa_mm.engine.unwrap import unwrap_model
 
 
@@ -52,7 +53,7 @@ class PretrainedBackboneHook(Hook):
             )
             return
         model = unwrap_model(runner.model)
-        modules = {name: _submodule(model, name) for name in self.modules}
+        modules = {name: self._submodule(runner, model, name) for name in self.modules}
         if self.checkpoint is None:
             runner.logger.warning(
                 'Backbone: RANDOM-INITIALISED, no checkpoint given. Results are the floor that a '
@@ -74,12 +75,11 @@ class PretrainedBackboneHook(Hook):
         log = runner.logger.info if report.complete else runner.logger.warning
         log(f'{title}: {report}{note}')
 
-
-def _submodule(model: nn.Module, name: str) -> nn.Module:
-    try:
-        return model.get_submodule(name)
-    except AttributeError as error:
-        raise ValueError(
-            f'PretrainedBackboneHook: {type(model).__name__} has no `{name}` to load weights into; remove it '
-            'from `modules`, remove the hook from `custom_hooks`, or use a model that has one.'
-        ) from error
+    def _submodule(self, runner: Runner, model: nn.Module, name: str) -> nn.Module:
+        try:
+            return model.get_submodule(name)
+        except AttributeError as error:
+            raise ValueError(
+                f'PretrainedBackboneHook: {type(model).__name__} has no `{name}` to load weights into: use a '
+                f'model that has it, leave it out of `modules`, or take {place_of(self, runner)}.'
+            ) from error
