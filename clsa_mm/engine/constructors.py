@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mmengine import registry
+from mmengine.hooks import CheckpointHook
 from mmengine.registry import DefaultScope, Registry
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
@@ -176,6 +177,10 @@ def arguments_of(call: Callable) -> Arguments | None:
     Returns:
         The names; None where any may be right.
     """
+    if (
+        call is CheckpointHook
+    ):  # hands the rest to Runner.save_checkpoint, most of whose arguments it sets itself
+        return _parameters(CheckpointHook.__init__)[0] | {'meta'}
     if not inspect.isclass(call):
         named, rest = _parameters(call)
         return None if rest else named

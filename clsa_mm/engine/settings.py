@@ -4,22 +4,21 @@ mmengine merges whatever it is given: a variable of a base file that is set anew
 nothing and says nothing. All tools load their config by :func:`load_config`.
 """
 
-import ast
 import difflib
 import inspect
 import os.path as osp
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import mmengine
 from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
+from mmengine.utils import import_modules_from_strings
 
 from clsa_mm.datasets.views.settings import build_views
-from clsa_mm.engine.constructors import BUILT, unknown_arguments
-from clsa_mm.engine.switched_off import remove_switched_off_hooks
+from clsa_mm.engine.config_files import hooks_of_bases, read_config_file, unread_variables
+from clsa_mm.engine.constructors import BUILT, arguments_of, unknown_arguments
+from clsa_mm.engine.switched_off import OWN_TO_MMENGINE, remove_switched_off_hooks
 
 # Top-level names that something reads: the runner, mmengine's config, tools of ours or of OpenMMLab.
 READ = {*inspect.signature(Runner.__init__).parameters} - {'self', 'cfg'} | {
@@ -44,16 +43,21 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
         ValueError: For a top-level name of the file, or an option, that nothing reads; for an argument that
             a constructor does not have. The message holds the nearest right name.
     """
+    whole = not read_config_file(Path(path)).bases
     cfg = Config.fromfile(path)
     # The runner gives this to a model that has none.
     read = READ - ({'data_preprocessor'} if 'data_preprocessor' in (cfg.get('model') or {}) else set())
-    for file, name in _unread_variables(Path(path), cfg, read):
+    for file, name in unread_variables(Path(path), cfg, read):
         raise ValueError(f'{file}: nothing reads `{name}`, so that it changes nothing. {_advice(name, cfg)}')
     for name in options or {}:
         if name.partition('.')[0] not in read:
             raise ValueError(f'--cfg-options {name}: nothing reads it. {_advice(name, cfg)}')
-    cfg.merge_from_dict(dict(options or {}))
+    hooks = cfg.get('default_hooks') or {}
+    hooks = {name for name, hook in hooks.items() if whole or hook is not None}
+    _merge(cfg, options or {})
+    _import_custom_modules(cfg, options or {})
     _check(cfg)
+    _check_switched_off(cfg, hooks, Path(path))
     return _completed(cfg)
 
 
@@ -82,7 +86,7 @@ def load_bases(path: str | Path) -> Config:
         The bases merged, empty if there is none.
     """
     folder = Path(path).resolve().parent
-    bases = [base if '::' in base else str(folder / base) for base in _read(Path(path)).bases]
+    bases = [base if '::' in base else str(folder / base) for base in read_config_file(Path(path)).bases]
     cfg = Config.fromstring(f'_base_ = {bases}', '.py') if bases else Config()
     return _completed(cfg)
 
@@ -109,50 +113,6 @@ def holds_settings(value: object) -> bool:
     if isinstance(value, list | tuple):
         return any(holds_settings(child) for child in value)
     return isinstance(value, dict) and bool(value)
-
-
-class _File(NamedTuple):
-    """A config file's top-level names, those that its lines read, its bases', and the bases."""
-
-    assigned: list[str]
-    used: set[str]
-    used_of_bases: set[str]
-    bases: list[str]
-
-
-def _read(path: Path) -> _File:
-    text = path.read_text(encoding='utf-8')
-    used_of_bases = {*re.findall(r'_base_\.(\w+)', text)}
-    if path.suffix == '.py':
-        tree = ast.parse(text)
-        names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
-        used = {node.id for node in names if isinstance(node.ctx, ast.Load)}
-        assigned = [node.id for node in names if isinstance(node.ctx, ast.Store)]
-        values = [node.value for node in tree.body if isinstance(node, ast.Assign) and _names_bases(node)]
-        bases = ast.literal_eval(values[0]) if values else []
-    else:
-        content = mmengine.load(path)
-        used, assigned, bases = set(), list(content), content.get('_base_', [])
-    return _File(assigned, used, used_of_bases, [bases] if isinstance(bases, str) else list(bases))
-
-
-def _names_bases(node: ast.Assign) -> bool:
-    return ast.unparse(node.targets[0]) == '_base_'
-
-
-def _unread_variables(path: Path, cfg: Config, read: Set[str]) -> Iterator[tuple[Path, str]]:
-    """Top-level names of a file and the bases beside it which no line of theirs reads, nor anything else.
-
-    Bases of a package, ``mmdet::...``, and whole configs that inherit nothing, as mmengine writes them to
-    work dirs, have variables that have been used; those are left alone.
-    """
-    file = _read(path)
-    read = read | file.used_of_bases
-    if file.bases:
-        yield from ((path, name) for name in file.assigned if name in cfg and name not in read | file.used)
-    for base in file.bases:
-        if '::' not in base:
-            yield from _unread_variables(path.parent / base, cfg, read)
 
 
 def _advice(name: str, cfg: Config) -> str:
@@ -190,6 +150,58 @@ def _check(cfg: Config) -> None:
                 raise ValueError(
                     f'{place}.{key} is no hook: it has no type. {_nearest(f"{place}.{key}", known)}'
                 )
+
+
+def _merge(cfg: Config, options: Mapping[str, Any]) -> None:
+    """Merge options as mmengine does, but say what to write where it cannot."""
+    for name in options:
+        node, parts = cfg, name.split('.')
+        for depth, part in enumerate(parts):
+            of_items = isinstance(node, list) and any(isinstance(child, dict | list) for child in node)
+            if not (isinstance(node, Config | dict) or of_items):
+                place = '.'.join(parts[:depth])
+                raise ValueError(
+                    f'--cfg-options {name}: {place} is {node!r}, of which one cannot set a part. '
+                    f'Set it as a whole: {place}=...'
+                )
+            if isinstance(node, list) and not (part.isdecimal() and int(part) < len(node)):
+                place = '.'.join(parts[:depth])
+                raise ValueError(
+                    f'--cfg-options {name}: {place} has entries 0 to {len(node) - 1}, no {part}.'
+                )
+            if isinstance(node, Config | dict) and part not in node:
+                break
+            node = node[int(part)] if isinstance(node, list) else node[part]
+    cfg.merge_from_dict(dict(options))
+
+
+def _import_custom_modules(cfg: Config, options: Mapping[str, Any]) -> None:
+    """Import what options add: mmengine imports what the file says, before them."""
+    imports = cfg.get('custom_imports') or {}
+    known = arguments_of(import_modules_from_strings)
+    for name in imports:
+        if name not in known:
+            full = f'custom_imports.{name}'
+            raise ValueError(f'{full}: nothing reads it. {_nearest(full, known)}')
+    if imports and any(name.partition('.')[0] == 'custom_imports' for name in options):
+        import_modules_from_strings(**imports)
+
+
+def _check_switched_off(cfg: Config, known: Set[str], path: Path) -> None:
+    """Refuse None for a hook that is not there.
+
+    Args:
+        cfg: The config with all options.
+        known: Names of the file's hooks, before the options.
+        path: The config file.
+    """
+    off = {name for name, hook in (cfg.get('default_hooks') or {}).items() if hook is None} - OWN_TO_MMENGINE
+    if not off or Config._is_lazy_import(str(path)):
+        return
+    there = hooks_of_bases(path) | OWN_TO_MMENGINE | known
+    for name in sorted(off - there):
+        full = f'default_hooks.{name}'
+        raise ValueError(f'{full}: there is no such hook to switch off. {_nearest(full, there)}')
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

@@ -1,6 +1,7 @@
 """What a config or an option sets takes effect, or is refused with the name that does."""
 
 import functools
+import sys
 
 import pytest
 from mmengine.config import Config
@@ -70,6 +71,59 @@ def test_the_variable_of_a_base_beside_the_file_is_found(write):
     assert load_config(top).train_cfg.max_epochs == 400
 
 
+def test_a_base_beside_the_file_without_bases_of_its_own_is_checked(tmp_path):
+    mixin, top = tmp_path / 'mixin.py', tmp_path / 'mine.py'
+    top.write_text(f"_base_ = ['clsa_mm::' + '{IMAGENET}', './mixin.py']\n_helper = 1\n")
+    mixin.write_text('max_epochs = 400\n')
+    with pytest.raises(ValueError, match='mixin.py: nothing reads `max_epochs`'):
+        load_config(top)
+    mixin.write_text('epochs = 400\nepochs = epochs * 2  # not _base_.epochs\n')
+    with pytest.raises(ValueError, match='mixin.py: nothing reads `epochs`'):
+        load_config(top)
+    for use in ('_base_.epochs', '{{_base_.epochs}}'):
+        top.write_text(
+            f"_base_ = ['clsa_mm::{IMAGENET}', './mixin.py']\ntrain_cfg = dict(max_epochs={use})\n"
+        )
+        assert load_config(top).train_cfg.max_epochs == 800
+
+
+def test_bases_that_are_imported_are_checked(tmp_path):
+    base, top = tmp_path / 'base.py', tmp_path / 'mine.py'
+    base.write_text("epochs = 3\ntrain_cfg = dict(type='EpochBasedTrainLoop', max_epochs=3)\n")
+    start = 'from mmengine.config import read_base\nwith read_base():\n    from .base import *\n'
+    top.write_text(start)
+    with pytest.raises(ValueError, match='base.py: nothing reads `epochs`'):
+        load_config(top)
+    top.write_text(start + 'train_cfg.update(max_epochs=epochs)\nmax_epochs = 400\n')
+    with pytest.raises(ValueError, match='mine.py: nothing reads `max_epochs`.*train_cfg.max_epochs'):
+        load_config(top)
+
+
+def test_a_base_that_cannot_be_evaluated_names_the_file(tmp_path):
+    path = tmp_path / 'mine.py'
+    path.write_text("here = 'clsa_mm::'\n_base_ = here + 'x.py'\n")
+    with pytest.raises(ValueError, match="mine.py: .*_base_.*'here' is not defined"):
+        load_config(path)
+
+
+def test_hooks_that_are_switched_off_have_to_be_there(write):
+    path = write('default_hooks = dict(health=None, timer=None)')
+    assert 'health' not in load_config(path).default_hooks
+    assert 'health' not in load_config(path, {'default_hooks.health': None}).default_hooks
+    assert 'knn' not in load_config(CIFAR, {'default_hooks.knn': None}).default_hooks
+    with pytest.raises(ValueError, match='no such hook to switch off. Did you mean default_hooks.health'):
+        load_config(path, {'default_hooks.heatlh': None})
+    with pytest.raises(ValueError, match='no such hook to switch off. Did you mean default_hooks.health'):
+        load_config(write('default_hooks = dict(heatlh=None)'))
+
+
+def test_modules_that_an_option_names_are_imported(tmp_path, monkeypatch):
+    (tmp_path / 'my_ops_of_an_option.py').write_text('')
+    monkeypatch.syspath_prepend(tmp_path)
+    load_config(CIFAR, {'custom_imports.imports': ['clsa_mm', 'my_ops_of_an_option']})
+    assert sys.modules.pop('my_ops_of_an_option')
+
+
 def test_files_of_other_formats_are_checked_too(tmp_path):
     path = tmp_path / 'mine.yml'
     path.write_text(f'_base_: clsa_mm::{IMAGENET}\ntrain_cfg: {{max_epochs: 3}}\nmax_epochs: 3\n')
@@ -123,6 +177,10 @@ def test_the_whole_config_in_a_work_dir_passes(tmp_path):
         ('custom_hooks.0.interval', 'custom_hooks.0 is no hook'),
         ('randomness.sed', 'Did you mean randomness.seed'),
         ('auto_scale_lr.enabled', 'Did you mean auto_scale_lr.enable'),
+        ('default_hooks.checkpoint.intervall', 'Did you mean default_hooks.checkpoint.interval'),
+        ('custom_imports.import', 'Did you mean custom_imports.imports'),
+        ('train_dataloader.dataset.views.strong.area.0', r'area is \(.*Set it as a whole: .*strong.area='),
+        ('model.data_preprocessor.mean.1', 'Set it as a whole: model.data_preprocessor.mean='),
         ('env_cfg.cudnn', 'There is cudnn_benchmark, dist_cfg, mp_cfg, resource_limit'),
     ],
 )
