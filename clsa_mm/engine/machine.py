@@ -1,9 +1,11 @@
 """Running a config on a machine without a GPU."""
 
+import mmcv.cnn  # noqa: F401  registers SyncBN
 import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
-from mmengine.registry import MODEL_WRAPPERS
+from mmengine.registry import MODEL_WRAPPERS, MODELS
+from torch.nn.modules.batchnorm import _BatchNorm
 
 
 def adapt_to_machine(cfg: Config) -> None:
@@ -12,7 +14,8 @@ def adapt_to_machine(cfg: Config) -> None:
     mmengine takes a GPU for granted when processes are launched: it selects one per process before the
     back end is up. So the gloo process group is started here, from torchrun's environment variables,
     and the runner finds it running. Synchronised batch norm, which torch has for GPUs only, becomes plain
-    batch norm, and the log says so; for a single process, mmengine's runner does the same everywhere.
+    batch norm for the rest of the process, whether a config or a layer's default asks for it, and the log
+    says so; for a single process, mmengine's runner does the same everywhere.
 
     Args:
         cfg: A whole config with ``launcher`` set; changed in place.
@@ -50,24 +53,21 @@ def _wrap_without_gpu(cfg: Config) -> None:
     cfg.model_wrapper_cfg = wrapper
 
 
+class ProcessBN(_BatchNorm):
+    """Batch norm of inputs of any dimension, as synchronised batch norm takes them."""
+
+    def _check_input_dim(self, input: torch.Tensor) -> None:
+        if input.dim() < 2:
+            raise ValueError(f'expected at least 2D input (got {input.dim()}D input)')
+
+
 def _replace_sync_bn(cfg: Config) -> None:
-    replaced = _replace_types(cfg.model, 'SyncBN', 'BN')
-    if replaced:
-        print_log(
-            f'No GPU: SyncBN becomes BN in {replaced} place(s) of the model, with the statistics of each '
-            "process's own batch.",
-            logger='current',
-        )
-
-
-def _replace_types(node: object, old: str, new: str) -> int:
-    """Give each dictionary of type `old` the type `new`, at any depth; how many there were."""
-    if isinstance(node, list | tuple):
-        return sum(_replace_types(value, old, new) for value in node)
-    if not isinstance(node, dict):
-        return 0
-    replaced = sum(_replace_types(value, old, new) for value in node.values())
-    if node.get('type') == old:
-        node['type'] = new
-        replaced += 1
-    return replaced
+    """Build ProcessBN under the names of synchronised layers: a config does not show layers' defaults."""
+    cfg.pop('sync_bn', None)  # would turn all batch norm into synchronised one
+    for name in ('SyncBN', 'MMSyncBN'):
+        if name in MODELS.module_dict:
+            MODELS.register_module(name, force=True, module=ProcessBN)
+    print_log(
+        "No GPU: SyncBN becomes BN throughout the model, with the statistics of each process's own batch.",
+        logger='current',
+    )

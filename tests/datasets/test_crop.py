@@ -69,3 +69,5 @@ def test_resized_boxes_equal_pil(size: int, box: tuple[int, int, int, int]) -> N
     assert error.mean() <= 0.5 and error.max() <= 2
     np.testing.assert_array_equal(image, before)
     assert not np.shares_memory(actual, image)
+    mirrored = resize_box(np.ascontiguousarray(image[::-1, ::-1])[::-1, ::-1], Box(*box), size)
+    np.testing.assert_array_equal(mirrored, actual)

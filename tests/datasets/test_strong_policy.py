@@ -1,7 +1,7 @@
 """StrongPolicy: what it draws, the official code's images, additions to the pool, the errors."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -173,15 +173,44 @@ def test_operations_draw_from_the_generator_they_get(noise: str) -> None:
     [
         (dict(num_ops=-1), r'num_ops must be a whole number >= 0 .*got -1'),
         (dict(num_ops=2.5), r'num_ops must be a whole number >= 0 .*got 2.5'),
-        (dict(prob=1.5), r'prob must be in \[0, 1\] .*got 1.5'),
-        (dict(prob=float('nan')), r'prob must be in \[0, 1\] .*got nan'),
+        (dict(prob=1.5), r'prob must be a number in \[0, 1\] .*got 1.5'),
+        (dict(prob=float('nan')), r'prob must be a number in \[0, 1\] .*got nan'),
         (dict(policy='offical'), r"policy: unknown name 'offical'; did you mean 'official'"),
         (dict(ops=dict(ShaerX=(0, 1))), r"ops: unknown name 'ShaerX'; did you mean 'ShearX'.*STRONG_OPS"),
         (dict(ops=dict(Rotate=30)), r'ops.Rotate must be \(low, high\), or None to leave it out, got 30'),
         (dict(ops=dict(Rotate=(1, 2, 3))), r'ops.Rotate must be \(low, high\)'),
+        (dict(ops=dict(Rotate=('a', 3))), r"ops.Rotate must be \(low, high\).*got \('a', 3\)"),
+        (dict(ops=dict(Rotate=(0, float('nan')))), r'ops.Rotate must be \(low, high\)'),
+        (dict(ops=dict(Rotate=(30, 0))), r'ops.Rotate must be .* with low <= high, got \(30, 0\)'),
+        (dict(ops=dict(Solarize=(256, 0))), r'ops.Solarize must be .* with low <= high'),
+        (dict(ops=['Rotate']), r"ops must be a dict, name -> \(low, high\) or None, got \['Rotate'\]"),
         (dict(ops=dict.fromkeys(TABLE_1)), r'leaves no operation to draw; num_ops=0'),
     ],
 )
 def test_wrong_arguments(arguments: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         StrongPolicy(**arguments)
+
+
+def test_the_official_solarize_may_run_downward() -> None:
+    policy = StrongPolicy(policy='official', ops=dict(Solarize=(200, 50)))
+    assert policy.pool['Solarize'] == (200, 50)
+
+
+@pytest.mark.parametrize(
+    ('operation', 'message'),
+    [
+        (lambda image: image, r'fails at magnitude 1: TypeError: .*positional arg'),
+        (lambda image, magnitude, rng: image[:: int(magnitude)], r'into uint8 \(16, 48, 3\) at magnitude 2'),
+        (lambda image, magnitude, rng: image * 0.5, r'into float64 \(32, 48, 3\) at magnitude 1'),
+        (lambda image, magnitude, rng: None, r'into NoneType at magnitude 1'),
+    ],
+    ids=['signature', 'shape', 'type', 'nothing'],
+)
+def test_operations_that_break_the_contract_are_named(
+    operation: Callable, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(STRONG_OPS.module_dict, 'TestBroken', operation)
+    message = f'ops.TestBroken .*{message}.*fn\\(image, magnitude, rng\\) -> image'
+    with pytest.raises(ValueError, match=message):
+        StrongPolicy(ops=dict(TestBroken=(1, 2)))

@@ -49,6 +49,7 @@ def make(views: dict, seed_key: tuple[int, int, int] = (1, 2, 3)) -> list[np.nda
 def test_clsa_single_and_moco() -> None:
     assert sizes(SINGLE) == [('key', 224), ('weak', 224), ('strong', 96)]
     assert sizes(dict(SINGLE, strong=dict(num_views=0))) == [('key', 224), ('weak', 224)]
+    assert sizes(dict(SINGLE, strong=dict(MULTI, num_views=0))) == [('key', 224), ('weak', 224)]
     assert sizes(dict(key=WEAK, weak=WEAK)) == [('key', 224), ('weak', 224)]
 
 
@@ -95,6 +96,15 @@ def test_one_line_of_an_inheriting_config_changes_one_setting(tmp_path: Path) ->
         (dict(SINGLE, weak=dict(WEAK, recipe=dict(type='mocov3'))), r"recipe.type.*did you mean 'mocov2'"),
         (dict(SINGLE, weak=dict(WEAK, recipe=dict(blur=1))), r"recipe.*unknown name 'blur'.*'blur_"),
         (dict(SINGLE, strong=dict(STRONG, num_ops=-1)), r'num_ops must be a whole number'),
+        (dict(SINGLE, strong=dict(STRONG, num_views=0, numops=5)), r"'numops'; did you mean 'num_ops'"),
+        (dict(SINGLE, strong=dict(num_views=0, num_ops=-1)), r'num_ops must be a whole number'),
+        (dict(SINGLE, strong=dict(MULTI, num_views=0, area=(0, 1))), r'strong.area must be \(low, high\)'),
+        (dict(SINGLE, strong=None), r'views.strong must be a dict of settings, got None; num_views=0'),
+        (None, r'views must be a dict of roles.*got None'),
+        (dict(SINGLE, weak=dict(WEAK, recipe=None)), r"weak.recipe must be a dict.*'mocov2'.*got None"),
+        (dict(SINGLE, weak=dict(WEAK, recipe=dict(hue=None))), r'recipe.hue must be a number in \[0, 0.5\]'),
+        (dict(SINGLE, weak=dict(WEAK, recipe=dict(blur_sigma=None))), r'blur_sigma must be \(low, high\)'),
+        (dict(SINGLE, strong=dict(STRONG, prob=None)), r'prob must be a number in \[0, 1\].*got None'),
     ],
 )
 def test_wrong_settings(views: dict, message: str) -> None:

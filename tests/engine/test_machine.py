@@ -1,6 +1,8 @@
 import pytest
 import torch
+from mmcv.cnn import build_norm_layer
 from mmengine.config import Config
+from mmengine.registry import MODELS
 
 from clsa_mm.engine.machine import adapt_to_machine
 
@@ -21,18 +23,35 @@ def config(launcher: str) -> Config:
 def machine(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     monkeypatch.setattr(torch.distributed, 'is_initialized', lambda: True)
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    monkeypatch.setattr(MODELS, '_module_dict', dict(MODELS.module_dict))
     return monkeypatch
 
 
-def test_launched_without_a_gpu_sync_bn_becomes_bn_and_is_announced(machine) -> None:
+@pytest.mark.parametrize('norm_cfg', [{}, dict(norm_cfg=dict(type='SyncBN', requires_grad=True))])
+def test_launched_without_a_gpu_sync_bn_becomes_bn_and_is_announced(machine, norm_cfg) -> None:
+    """The neck of SimCLR has synchronised layers by default, and vectors as their input."""
     told = []
     machine.setattr('clsa_mm.engine.machine.print_log', lambda text, logger: told.append(text))
     cfg = config('pytorch')
+    cfg.sync_bn = 'torch'
+    settings = dict(in_channels=6, hid_channels=5, out_channels=4, num_layers=2, with_avg_pool=False)
+    settings |= dict(type='mmpretrain.NonLinearNeck', **norm_cfg)
+    before = MODELS.build(settings)
+    assert any(isinstance(layer, torch.nn.SyncBatchNorm) for layer in before.modules())
     adapt_to_machine(cfg)
-    assert cfg.model.backbone.norm_cfg == dict(type='BN', requires_grad=True)
-    assert [head.get('norm_cfg', head).type for head in cfg.model.heads] == ['BN', 'BN']
-    assert len(told) == 1 and 'SyncBN becomes BN in 2 place(s)' in told[0]
+    neck = MODELS.build(settings)
+    assert not any(isinstance(layer, torch.nn.SyncBatchNorm) for layer in neck.modules())
+    neck.load_state_dict(before.state_dict())
+    vectors = torch.randn(8, 6)
+    hidden = torch.nn.functional.batch_norm(neck.fc0(vectors), None, None, training=True).relu()
+    expected = torch.nn.functional.batch_norm(neck.fc1(hidden), None, None, training=True)
+    torch.testing.assert_close(neck((vectors,))[0], expected)
+    images = torch.randn(4, 6, 3, 3)
+    expected = torch.nn.functional.batch_norm(images, None, None, training=True)
+    torch.testing.assert_close(build_norm_layer(dict(type='SyncBN'), 6)[1](images), expected)
+    assert len(told) == 1 and 'No GPU: SyncBN becomes BN' in told[0]
     assert cfg.env_cfg.dist_cfg.backend == 'gloo' and not cfg.train_dataloader.pin_memory
+    assert 'sync_bn' not in cfg  # with it the runner would bring the synchronised layers back
 
 
 def test_a_single_process_is_left_to_the_runner(machine) -> None:

@@ -108,6 +108,23 @@ def test_views_have_titles_and_sizes(tmp_path: Path, folder: Path, capsys: pytes
     assert out.read_bytes() != first
 
 
+def test_make_views_in_the_pipeline_shows_the_same(tmp_path: Path, folder: Path) -> None:
+    """And transforms before it have their effect: a mirrored image has other views."""
+    config = views_config(tmp_path / 'config.py', folder)
+    dataset = Config.fromfile(config).train_dataloader.dataset.to_dict()
+    views = dataset.pop('views')
+    Image.effect_noise((60, 50), 90).convert('RGB').save(folder / 'a.png')
+    pictures = []
+    for flip in ([], [dict(type='RandomFlip', prob=1.0)]):
+        spelt = [dict(type='LoadImage'), *flip, dict(type='MakeViews', views=views), dict(type='PackViews')]
+        other = tmp_path / 'other.py'
+        other.write_text(f'train_dataloader = dict(dataset={dict(dataset, pipeline=spelt)!r})')
+        run(other, '--image', folder / 'a.png', '--out', tmp_path / 'views.png')
+        pictures.append((tmp_path / 'views.png').read_bytes())
+    run(config, '--image', folder / 'a.png', '--out', tmp_path / 'views.png')
+    assert (tmp_path / 'views.png').read_bytes() == pictures[0] != pictures[1]
+
+
 def test_views_are_those_of_training(tmp_path: Path, folder: Path) -> None:
     """Epoch by epoch the same as the config's dataset and sampler yield in a loader."""
     dataset_cfg = Config.fromfile(views_config(tmp_path / 'config.py', folder)).train_dataloader.dataset

@@ -70,6 +70,8 @@ def resize_box(image: np.ndarray, box: Box, size: int) -> np.ndarray:
         uint8 of shape (size, size, 3), contiguous.
     """
     part = image[box.top : box.top + box.height, box.left : box.left + box.width]
+    if min(part.strides) < 0:  # a mirrored image, which torch does not take
+        part = np.ascontiguousarray(part)
     if max(box.height, box.width) <= size:  # enlarging: there is nothing to smooth
         return cv2.resize(part, (size, size), interpolation=cv2.INTER_LINEAR)
     # The batch axis comes first so that torch sees its channels-last format and keeps it.

@@ -7,6 +7,7 @@ view's generator, and returns an image of the same kind and size.
 
 from dataclasses import dataclass
 from itertools import permutations
+from numbers import Real
 from typing import NamedTuple
 
 import cv2
@@ -21,6 +22,7 @@ from clsa_mm.datasets.views.photometric import (
     gaussian_blur,
     grayscale,
 )
+from clsa_mm.datasets.views.ranges import is_range
 
 RECIPES = Registry('recipe')
 _ORDERS = tuple(permutations(range(4)))
@@ -72,9 +74,10 @@ class MoCoV2Recipe:
         limits = dict(jitter_prob=1, grey_prob=1, blur_prob=1, flip_prob=1, hue=0.5)
         limits |= dict(brightness=np.inf, contrast=np.inf, saturation=np.inf)
         for name, limit in limits.items():
-            if not 0 <= getattr(self, name) <= limit:
-                raise ValueError(f'recipe.{name} must lie in [0, {limit}], got {getattr(self, name)!r}')
-        if len(self.blur_sigma) != 2 or not 0 < self.blur_sigma[0] <= self.blur_sigma[1]:
+            value = getattr(self, name)
+            if not isinstance(value, Real) or not 0 <= value <= limit:
+                raise ValueError(f'recipe.{name} must be a number in [0, {limit}], got {value!r}')
+        if not is_range(self.blur_sigma):
             raise ValueError(
                 f'recipe.blur_sigma must be (low, high), 0 < low <= high, got {self.blur_sigma!r}'
             )

@@ -1,7 +1,6 @@
 """The dictionary of views: what a config says, checked, and turned into views."""
 
 import inspect
-import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -10,6 +9,7 @@ import numpy as np
 
 from clsa_mm.datasets.views.crop import draw_box, resize_box
 from clsa_mm.datasets.views.nearest_name import choose
+from clsa_mm.datasets.views.ranges import is_range
 from clsa_mm.datasets.views.recipes import RECIPES
 from clsa_mm.datasets.views.strong_policy import StrongPolicy
 
@@ -61,6 +61,10 @@ class View:
         self.size = size
         self.area = area
         self.ratio = settings.ratio
+        if not isinstance(settings.recipe, Mapping):
+            raise ValueError(
+                f"views.{role}.recipe must be a dict such as dict(type='mocov2'), got {settings.recipe!r}"
+            )
         recipe = dict(settings.recipe)
         kind = choose(recipe.pop('type', 'mocov2'), RECIPES.module_dict, f'views.{role}.recipe.type')
         for name in recipe:
@@ -91,7 +95,8 @@ def build_views(views: Mapping[str, Mapping[str, Any]]) -> list[View]:
     """Check a dictionary of views and build them.
 
     Args:
-        views: Role -> settings; see :class:`RoleSettings`. Exactly one key view, at least one weak view.
+        views: Role -> settings; see :class:`RoleSettings`. Exactly one key view, at least one weak view. What
+            is given for a role without views is checked, too.
 
     Returns:
         The views, in the order of ``ROLES``.
@@ -99,8 +104,14 @@ def build_views(views: Mapping[str, Mapping[str, Any]]) -> list[View]:
     Raises:
         ValueError: An unknown role or setting, a missing one, or a value that cannot be.
     """
-    for role in views:
+    if not isinstance(views, Mapping):
+        raise ValueError(f'views must be a dict of roles, dict(key=..., weak=...), got {views!r}')
+    for role, given in views.items():
         choose(role, ROLES, 'views')
+        if not isinstance(given, Mapping):
+            raise ValueError(
+                f'views.{role} must be a dict of settings, got {given!r}; num_views=0 switches a role off.'
+            )
     counts = {role: views[role].get('num_views', 1) if role in views else 0 for role in ROLES}
     for role, count in counts.items():
         if not _is_whole(count, 0):
@@ -112,33 +123,37 @@ def build_views(views: Mapping[str, Mapping[str, Any]]) -> list[View]:
         )
     if not counts['weak']:
         raise ValueError('views.weak.num_views is 0: the contrastive loss needs at least one weak view.')
-    return [view for role in ROLES if counts[role] for view in _build_role(role, views[role])]
+    return [view for role in ROLES if role in views for view in _build_role(role, views[role])]
 
 
 def _build_role(role: str, given: Mapping[str, Any]) -> list[View]:
     for name in given:
         choose(name, [f.name for f in fields(RoleSettings)], f'views.{role}')
+    if given.get('num_views') == 0:  # then these two may be missing
+        given = dict(size=1, area=(1.0, 1.0)) | dict(given)
     missing = [name for name in ('size', 'area') if name not in given]
     if missing:
         raise ValueError(f'views.{role} lacks {" and ".join(missing)}, such as size=224, area=(0.2, 1.0).')
     settings = RoleSettings(**given)
     sizes = _per_view(settings.size, _is_whole(settings.size, 1), settings.num_views, f'views.{role}.size')
-    areas = _per_view(settings.area, _is_range(settings.area), settings.num_views, f'views.{role}.area')
+    areas = _per_view(settings.area, is_range(settings.area), settings.num_views, f'views.{role}.area')
     for size in sizes:
         if not _is_whole(size, 1):
             raise ValueError(f'views.{role}.size must be a whole number of pixels >= 1, got {size!r}')
     for area in areas:
-        if not _is_range(area) or area[1] > 1:
+        if not is_range(area) or area[1] > 1:
             raise ValueError(f'views.{role}.area must be (low, high), 0 < low <= high <= 1, got {area!r}')
-    if not _is_range(settings.ratio):
+    if not is_range(settings.ratio):
         raise ValueError(f'views.{role}.ratio must be (low, high), 0 < low <= high, got {settings.ratio!r}')
-    return [View(role, size, tuple(area), settings) for size, area in zip(sizes, areas, strict=True)]
+    # A role without views is built as well, which checks its settings.
+    views = [View(role, size, tuple(area), settings) for size, area in zip(sizes, areas, strict=False)]
+    return views[: settings.num_views]
 
 
 def _per_view(value: Any, is_single: bool, count: int, name: str) -> list:
     if is_single or not isinstance(value, Sequence):
-        return [value] * count
-    if len(value) != count:
+        return [value] * max(count, 1)
+    if count and len(value) != count:
         raise ValueError(
             f'{name}={value!r} has {len(value)} entries for num_views={count}; give one or one per view.'
         )
@@ -147,12 +162,3 @@ def _per_view(value: Any, is_single: bool, count: int, name: str) -> list:
 
 def _is_whole(value: Any, least: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
-def _is_range(value: Any) -> bool:
-    return (
-        isinstance(value, Sequence)
-        and len(value) == 2
-        and all(isinstance(limit, numbers.Real) for limit in value)
-        and 0 < value[0] <= value[1]
-    )

@@ -1,11 +1,13 @@
 """Which strong operations an image undergoes, and with what magnitudes."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from numbers import Real
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from clsa_mm.datasets.views.nearest_name import choose
+from clsa_mm.datasets.views.ranges import is_pair
 from clsa_mm.datasets.views.strong_ops import STRONG_OPS
 
 Range = tuple[float, float]
@@ -53,11 +55,12 @@ class StrongPolicy:
             those of the authors' code, which has Identity in place of Invert and one of nine levels (10 % to
             90 % of the range) in place of a continuous magnitude. Defaults to ``'paper'``.
         ops: Changes to the policy's pool, name -> (low, high): adds an operation registered in
-            ``STRONG_OPS``, or changes the range of one; ``None`` in place of a range removes it. Defaults to
-            None: no changes.
+            ``STRONG_OPS``, or changes the range of one; ``None`` in place of a range removes it. Only where
+            the policy's own range runs downward (the official Solarize) may a new one. Each operation is
+            tried at both ends of its range. Defaults to None: no changes.
 
     Raises:
-        ValueError: For an argument outside its range or an unknown name.
+        ValueError: For an argument outside its range, an unknown name or an operation that fails.
     """
 
     def __init__(
@@ -69,14 +72,19 @@ class StrongPolicy:
     ) -> None:
         if isinstance(num_ops, bool) or not isinstance(num_ops, int) or num_ops < 0:
             raise ValueError(f'num_ops must be a whole number >= 0 (the paper uses 5), got {num_ops!r}')
-        if not 0 <= prob <= 1:
-            raise ValueError(f'prob must be in [0, 1] (the paper uses 0.5), got {prob!r}')
+        if not isinstance(prob, Real) or not 0 <= prob <= 1:
+            raise ValueError(f'prob must be a number in [0, 1] (the paper uses 0.5), got {prob!r}')
         choose(policy, POLICIES, 'policy')
         self.num_ops = num_ops
         self.prob = prob
         self.policy = policy
-        pool = {name: getattr(row, policy) for name, row in POOL_TABLE.items()} | dict(ops or {})
-        self.pool = {name: _checked(name, limits) for name, limits in pool.items() if limits is not None}
+        pool = {name: getattr(row, policy) for name, row in POOL_TABLE.items()}
+        changes = {} if ops is None else ops
+        if not isinstance(changes, Mapping):
+            raise ValueError(f'ops must be a dict, name -> (low, high) or None, got {ops!r}')
+        for name, limits in changes.items():
+            pool[name] = limits if limits is None else _checked(name, limits, pool.get(name))
+        self.pool = {name: limits for name, limits in pool.items() if limits is not None}
         if num_ops and not self.pool:
             raise ValueError(f'ops={ops!r} leaves no operation to draw; num_ops=0 switches them off.')
         self._operations = {name: STRONG_OPS.get(name) for name in self.pool}
@@ -135,9 +143,30 @@ class StrongPolicy:
         return -magnitude if signed and rng.random() < 0.5 else magnitude
 
 
-def _checked(name: str, limits: Range) -> Range:
-    known = sorted(STRONG_OPS.module_dict)
-    choose(name, known, 'ops', 'register an operation of your own in STRONG_OPS')
-    if not isinstance(limits, Sequence) or len(limits) != 2:
+def _checked(name: str, limits: Any, usual: Range | None) -> Range:
+    choose(name, sorted(STRONG_OPS.module_dict), 'ops', 'register an operation of your own in STRONG_OPS')
+    if not is_pair(limits):
         raise ValueError(f'ops.{name} must be (low, high), or None to leave it out, got {limits!r}')
+    downward = usual is not None and usual[0] > usual[1]
+    if limits[0] > limits[1] and not downward:
+        raise ValueError(f'ops.{name} must be (low, high) with low <= high, got {limits!r}')
+    for magnitude in limits:
+        _try(name, magnitude)
     return tuple(limits)
+
+
+def _try(name: str, magnitude: float) -> None:
+    """Run an operation once, so that a wrong one fails before the training starts."""
+    image = np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8)
+    contract = 'it must be fn(image, magnitude, rng) -> image, with uint8 images of shape (H, W, 3)'
+    try:
+        result = STRONG_OPS.get(name)(image, magnitude, np.random.default_rng(0))
+    except Exception as error:
+        raise ValueError(
+            f'ops.{name} fails at magnitude {magnitude}: {type(error).__name__}: {error}; {contract}'
+        ) from error
+    kind = f'{result.dtype} {result.shape}' if isinstance(result, np.ndarray) else type(result).__name__
+    if kind != f'{image.dtype} {image.shape}':
+        raise ValueError(
+            f'ops.{name} turns {image.dtype} {image.shape} into {kind} at magnitude {magnitude}; {contract}'
+        )
