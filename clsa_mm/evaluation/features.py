@@ -1,13 +1,11 @@
 """Extraction of frozen features: a vector and a label per image, on any number of ranks."""
 
 import logging
-import random
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from mmengine.dataset import DefaultSampler
 from mmengine.dist import all_gather, all_gather_object, broadcast, get_world_size
@@ -16,6 +14,7 @@ from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from clsa_mm.datasets.views.randomness import preserved_generators
 from clsa_mm.evaluation.labels import labels_of
 
 _REPORT_SECONDS = 20.0
@@ -115,7 +114,7 @@ def iter_features(
     """
     _check_sampler(dataloader)
     seen, total, unreadable = 0, len(dataloader.dataset), []
-    with _evaluating(model), _buffers_of_main_rank(model.backbone), preserved_random_states():
+    with _evaluating(model), _buffers_of_main_rank(model.backbone), preserved_generators():
         progress = _Progress(name, len(dataloader))
         for batch in dataloader:
             samples = batch.get('data_samples')
@@ -218,19 +217,6 @@ def _buffers_of_main_rank(module: nn.Module) -> Iterator[None]:
     finally:
         for buffer, value in zip(module.buffers(), own, strict=True):
             buffer.copy_(value)
-
-
-@contextmanager
-def preserved_random_states() -> Iterator[None]:
-    """Restore all generators: a DataLoader draws from torch's, transforms from numpy's."""
-    python_state, numpy_state = random.getstate(), np.random.get_state()
-    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
-    try:
-        with torch.random.fork_rng(devices=devices):
-            yield
-    finally:
-        random.setstate(python_state)
-        np.random.set_state(numpy_state)
 
 
 class _Progress:

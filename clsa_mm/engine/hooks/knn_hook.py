@@ -7,9 +7,10 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
+from clsa_mm.datasets.views.randomness import preserved_generators
 from clsa_mm.engine.unwrap import unwrap_model
 from clsa_mm.evaluation.dataloaders import build_in_order
-from clsa_mm.evaluation.features import extract_features, labels_of, preserved_random_states
+from clsa_mm.evaluation.features import extract_features, labels_of
 from clsa_mm.evaluation.knn import knn_accuracy
 
 
@@ -153,7 +154,7 @@ class KNNHook(Hook):
         """Build both data loaders once and look at an image of each."""
         if self._loaders:
             return
-        with preserved_random_states():
+        with preserved_generators():
             loaders = {
                 'train': build_in_order(self.dataloaders['train'], self.max_bank, self.seed),
                 'test': build_in_order(self.dataloaders['test']),
