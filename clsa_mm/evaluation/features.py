@@ -114,8 +114,7 @@ def iter_features(
     """
     _check_sampler(dataloader)
     seen, total, unreadable = 0, len(dataloader.dataset), []
-    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
-    with _evaluating(model), _buffers_of_main_rank(model.backbone), preserved_generators(devices):
+    with _evaluating(model), _buffers_of_main_rank(model.backbone), preserved_generators():
         progress = _Progress(name, len(dataloader))
         for batch in dataloader:
             samples = batch.get('data_samples')

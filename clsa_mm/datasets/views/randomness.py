@@ -1,7 +1,7 @@
 """Where the randomness of a view comes from."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -44,13 +44,11 @@ class ViewGenerator:
 
 
 @contextmanager
-def preserved_generators(devices: Sequence[int] = ()) -> Iterator[None]:
-    """Put Python's, NumPy's and torch's global generators back as they were, for what can draw from no other.
-
-    Args:
-        devices: Numbers of CUDA devices whose generators are put back too. Defaults to ().
-    """
+def preserved_generators() -> Iterator[None]:
+    """Put Python's, NumPy's and torch's global generators back, for what can draw from no other."""
     python_state, numpy_state = random.getstate(), np.random.get_state()
+    # A worker process must not start CUDA, so a device counts only where it is in use.
+    devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
     try:
         with torch.random.fork_rng(devices=devices):
             yield
