@@ -1,8 +1,8 @@
 """Draw the views of images: ``python tools/analysis_tools/browse_views.py CONFIG``; see ``--help``.
 
 A row is an image in one epoch: the original, then its views with their roles, at their own sizes. With
-``views`` in the data set, or MakeViews or SeededMultiView in its pipeline, rows from the training set show the
-very views that training with this seed sees.
+``views`` in the data set, or MakeViews or SeededMultiView in its pipeline, rows from the training set show
+the very views that training with this seed sees.
 """
 
 import argparse
