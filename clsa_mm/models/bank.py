@@ -30,10 +30,19 @@ class Bank:
     """
 
     def __init__(self, positives: Tensor, shared: Sequence[Tensor], own: Tensor | None = None) -> None:
+        if isinstance(shared, Tensor):
+            raise ValueError('shared must be a sequence of tensors, got one tensor: write [keys]')
         tensors = [positives, *shared, *([] if own is None else [own])]
+        shapes = [tuple(tensor.shape) for tensor in tensors]
+        fits = own is None or (own.dim() == 3 and len(own) == len(positives))
+        if not fits or any(tensor.dim() != 2 for tensor in (positives, *shared)):
+            raise ValueError(
+                'positives must be (N, C), shared keys (M, C) each, and own keys (N, P, C) with the same N, '
+                f'got {shapes[0]}, {shapes[1 : 1 + len(shared)]} and {None if own is None else shapes[-1]}'
+            )
         if len({tensor.shape[-1] for tensor in tensors}) > 1:
             raise ValueError(
-                f'keys of one bank must have one dimension, got shapes {[tuple(t.shape) for t in tensors]}: '
+                f'keys of one bank must have one dimension, got shapes {shapes}: '
                 "make feat_dim of the queue equal to the neck's out_channels"
             )
         self.positives = positives
@@ -83,11 +92,14 @@ class Bank:
         return _dot(queries, self.positives)
 
     def negative_similarity(self, queries: Tensor) -> Tensor:
-        """Mean cosine similarity of queries (..., N, C) and all keys but their positives: (..., N)."""
+        """Mean cosine similarity of queries (..., N, C) and all keys but their positives: (..., N).
+
+        It is 0 where the positive is the only key.
+        """
         total = sum(keys.sum(dim=0) for keys in self.shared)
         if self.own is not None:
             total = total + self.own.sum(dim=1)
-        return _dot(queries, total - self.positives) / (len(self) - 1)
+        return _dot(queries, total - self.positives) / max(len(self) - 1, 1)
 
 
 def _dot(queries: Tensor, keys: Tensor) -> Tensor:

@@ -26,7 +26,8 @@ class SplitBN(nn.BatchNorm2d):
         **kwargs: Further arguments of :class:`torch.nn.BatchNorm2d`.
 
     Raises:
-        ValueError: If ``num_splits`` is less than 1, and in training if N is no multiple of it.
+        ValueError: If ``num_splits`` is less than 1, and in training if N is no multiple of it, or a
+            part has a single value per channel.
 
     Source: section 3.3 of MoCo (arXiv 1911.05722) for the reason; ``SplitBatchNorm`` of its authors'
     CIFAR-10 notebook for one process.
@@ -48,6 +49,11 @@ class SplitBN(nn.BatchNorm2d):
             raise ValueError(
                 f'SplitBN cannot split a batch of {size} images into num_splits={splits} equal parts: make '
                 'the batch size a multiple of num_splits (with drop_last=True), or change num_splits'
+            )
+        if input.numel() == splits * input.shape[1]:
+            raise ValueError(
+                f'SplitBN has one value per channel in each of num_splits={splits} parts of inputs '
+                f'{tuple(input.shape)}, which is its own mean: use fewer splits, larger batches or images'
             )
         if self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)

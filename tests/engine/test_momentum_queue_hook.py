@@ -183,7 +183,7 @@ def test_any_model_with_the_two_updates(tmp_path):
     assert runner.model.model.queue.total == 48
 
 
-def test_errors_name_cause_and_remedy(tmp_path):
+def test_errors_name_cause_and_remedy(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="'constant' or 'cosine', got 'linear'"):
         MomentumQueueHook(schedule='linear')
     with pytest.raises(ValueError, match=r'end_momentum must be in \[0, 1\], got 2'):
@@ -194,8 +194,9 @@ def test_errors_name_cause_and_remedy(tmp_path):
     ):
         model = OtherModel()
         del model.momentum
+        monkeypatch.delattr(OtherModel, 'enqueue', raising=False)
         runner = small_run(tmp_path, hooks, model=model, custom_hooks=custom)
-        with pytest.raises(TypeError, match=f'momentum_update.*OtherModel is none: {place}'):
+        with pytest.raises(TypeError, match=rf'OtherModel lacks momentum, enqueue\(\): add .*or {place}'):
             runner.train()
 
 

@@ -82,3 +82,31 @@ def test_nothing_of_the_queue_is_copied():
 def test_keys_of_another_dimension():
     with pytest.raises(ValueError, match=r'one dimension.*\(3, 4\).*\(11, 5\).*feat_dim.*out_channels'):
         Bank(torch.zeros(3, 4), [torch.zeros(11, 5)])
+
+
+@pytest.mark.parametrize(
+    ('positives', 'shared', 'own'),
+    [
+        ((3, 1, 4), [(9, 4)], None),
+        ((3, 4), [(9, 4), (4,)], None),
+        ((3, 4), [(9, 4)], (3, 4)),
+        ((3, 4), [(9, 4)], (2, 1, 4)),
+    ],
+)
+def test_keys_of_wrong_shapes(positives, shared, own):
+    with pytest.raises(ValueError, match=r'positives must be \(N, C\).*with the same N, got \(3, '):
+        Bank(
+            torch.zeros(positives),
+            [torch.zeros(keys) for keys in shared],
+            own=None if own is None else torch.zeros(own),
+        )
+
+
+def test_shared_keys_are_a_sequence():
+    with pytest.raises(ValueError, match=r'shared must be a sequence of tensors, got one.*write \[keys\]'):
+        Bank(torch.zeros(3, 4), torch.zeros(9, 4))
+
+
+def test_no_negatives_have_no_similarity():
+    key = unit(1, 5, seed=0)
+    assert Bank(key, [key]).negative_similarity(unit(2, 1, 5, seed=1)).tolist() == [[0], [0]]

@@ -261,6 +261,13 @@ def test_gradients_of_merged_attention():
     assert torch.autograd.gradcheck(log_partition, (queries, own))
 
 
+def test_a_learned_temperature_scales_the_queries():
+    """As the error on a temperature that needs a gradient says."""
+    queries, bank = torch.randn(3, 4, dtype=torch.float64), torch.randn(5, 4, dtype=torch.float64)
+    scale = torch.tensor(1.5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda s: bank_attention(queries * s, bank, 1.0)[1], scale)
+
+
 @pytest.mark.parametrize(
     ('call', 'match'),
     [
@@ -269,6 +276,8 @@ def test_gradients_of_merged_attention():
         (lambda z: bank_attention(z(2, 3), z(0, 3), 0.2), 'bank holds no key'),
         (lambda z: bank_attention(z(2, 3), z(4, 3), 0), 'temperature must be positive, got 0'),
         (lambda z: bank_attention(z(2, 3), z(4, 3), float('nan')), 'temperature must be positive, got nan'),
+        (lambda z: bank_attention(z(2, 3), z(4, 3), z(()).add(1).requires_grad_()), 'Scale the queries'),
+        (lambda z: own_attention(z(2, 3), z(2, 1, 3), z(()).add(1).requires_grad_()), 'Scale the queries'),
         (lambda z: own_attention(z(2, 3), z(3, 1, 3), 0.2), r'\(N, P, C\).*\(2, 3\) and \(3, 1, 3\)'),
         (lambda z: own_attention(z(2, 3), z(2, 0, 3), 0.2), 'P >= 1'),
         (lambda z: own_attention(z(2, 3), z(2, 1, 3), -1), 'temperature must be positive'),

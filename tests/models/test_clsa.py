@@ -106,6 +106,13 @@ def test_the_head_equals_the_losses_on_logits():
     )
 
 
+@pytest.mark.parametrize(('weak', 'strong'), [(0, 1), (2, 0)])
+def test_a_divergence_needs_views_of_both_kinds(weak, strong):
+    queries, keys = torch.eye(3), torch.eye(3)
+    with pytest.raises(ValueError, match=f'one weak and one strong view, got {weak} and {strong}'):
+        DDMHead().divergence([queries] * weak, [queries] * strong, Bank(keys, [keys]))
+
+
 @pytest.mark.parametrize(('teacher', 'views'), [(0.2, 2 + 3), (0.3, 2 + 3 + 2)])
 def test_one_pass_over_the_bank_for_all_views(teacher, views, monkeypatch):
     seen = []

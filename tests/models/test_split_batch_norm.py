@@ -88,6 +88,8 @@ def test_evaluation_is_batch_norm_for_any_batch():
 def test_uneven_batches_and_wrong_splits_are_named():
     with pytest.raises(ValueError, match='batch of 6 images into num_splits=4.*multiple of num_splits'):
         SplitBN(5, num_splits=4)(torch.zeros(6, 5, 2, 2))
+    with pytest.raises(ValueError, match='one value per channel in each of num_splits=4.*fewer splits'):
+        SplitBN(5, num_splits=4)(torch.zeros(4, 5, 1, 1))
     with pytest.raises(ValueError, match='num_splits must be at least 1, got 0'):
         SplitBN(5, num_splits=0)
     with pytest.raises(ValueError, match='expected 4D input'):

@@ -1,8 +1,8 @@
 """Photometric operations on uint8 BGR images of shape (H, W, 3), as fast as OpenCV has them.
 
 They follow PIL, which torchvision's transforms and so the official code call: at most one level off, but for
-hue (at most 12 levels, 0.2 on average) and blur (which repeats the border once where PIL does so for each of
-three passes). Every operation returns a new array.
+saturation by a factor above 2 (two levels), hue (at most 12 levels, on average 0.8 or less) and blur (which
+repeats the border once where PIL does so for each of three passes). Every operation returns a new array.
 """
 
 import functools

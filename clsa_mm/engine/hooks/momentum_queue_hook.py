@@ -69,9 +69,11 @@ class MomentumQueueHook(Hook):
         """Check the model and count the optimizer's steps."""
         model = unwrap_model(runner.model)
         if not isinstance(model, MomentumQueueModel):
+            needs = dict(momentum='momentum', momentum_update='momentum_update()', enqueue='enqueue()')
+            lacks = ', '.join(shown for name, shown in needs.items() if not hasattr(model, name))
             raise TypeError(
-                'MomentumQueueHook drives a model with momentum, momentum_update() and enqueue(), as CLSA; '
-                f'{type(model).__name__} is none: take {place_of(self, runner)}'
+                f'MomentumQueueHook drives a model as CLSA, but {type(model).__name__} lacks {lacks}: add '
+                f'what it lacks, or take {place_of(self, runner)}'
             )
         self._handles = [
             optimizer.register_step_post_hook(self._note_step) for optimizer in optimizers_of(runner)

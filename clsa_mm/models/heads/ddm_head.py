@@ -104,7 +104,15 @@ class DDMHead(BaseModule):
 
         Returns:
             The sum over pairs of views of the means over samples (equation 4), a scalar, without ``beta``.
+
+        Raises:
+            ValueError: If there is no weak or no strong view.
         """
+        if not len(weak) or not len(strong):
+            raise ValueError(
+                f'a divergence needs at least one weak and one strong view, got {len(weak)} and '
+                f'{len(strong)}; leave it out where a batch has none'
+            )
         temperatures = [self.teacher_temperature] * len(weak) + [self.ddm_temperature] * len(strong)
         queries = torch.stack([*(view.detach() for view in weak), *strong])
         expected_keys, log_partitions = bank.attention(queries, temperatures)

@@ -30,7 +30,9 @@ def bank_attention(queries: Tensor, bank: Tensor, temperature: float) -> tuple[T
         queries: Shape (N, C), any float type. N may be 0.
         bank: Keys, shape (M, C) with M >= 1. If they need gradients, the plain path is taken, which keeps an
             (N, M) tensor: meant for keys of a batch, not for a queue.
-        temperature: Divides the similarities.
+        temperature: Divides the similarities; a number. One that is learned scales the queries instead, which
+            carries its gradient: ``bank_attention(queries * scale, bank, 1.0)``. Similarities divided by it
+            must be finite in the type of the result.
 
     Returns:
         The expected key (N, C), detached, and the log-partition (N,), differentiable in the queries (and in
@@ -38,7 +40,8 @@ def bank_attention(queries: Tensor, bank: Tensor, temperature: float) -> tuple[T
         state.
 
     Raises:
-        ValueError: If the shapes do not fit, the bank is empty or the temperature is not positive.
+        ValueError: If the shapes do not fit, the bank is empty, or the temperature is not positive or needs a
+            gradient.
 
     Example:
         >>> import torch
@@ -72,14 +75,14 @@ def own_attention(queries: Tensor, keys: Tensor, temperature: float) -> tuple[Te
     Args:
         queries: Shape (..., N, C); leading dimensions are views, which share the keys.
         keys: Shape (N, P, C), P keys of each sample.
-        temperature: Divides the similarities.
+        temperature: As in :func:`bank_attention`.
 
     Returns:
         The expected key (..., N, C), detached, and the log-partition (..., N), differentiable in queries and
         keys.
 
     Raises:
-        ValueError: If the shapes do not fit or the temperature is not positive.
+        ValueError: If the shapes do not fit, or the temperature is not positive or needs a gradient.
     """
     if keys.dim() != 3 or keys.shape[::2] != queries.shape[-2:] or not keys.shape[1]:
         raise ValueError(
@@ -157,5 +160,10 @@ def _same_type(queries: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _check_temperature(temperature: float) -> None:
+    if isinstance(temperature, Tensor) and temperature.requires_grad:
+        raise ValueError(
+            'temperature must be a number: no gradient would reach this tensor. Scale the queries instead, '
+            'which carries the gradient: bank_attention(queries * scale, bank, 1.0)'
+        )
     if not temperature > 0:
         raise ValueError(f'temperature must be positive, got {temperature}')
