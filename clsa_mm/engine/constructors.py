@@ -6,6 +6,7 @@ too; where it does anything else with them, every key may be right and passes.
 """
 
 import ast
+import difflib
 import functools
 import inspect
 import textwrap
@@ -15,8 +16,9 @@ from typing import Any, NamedTuple
 from mmengine import registry
 from mmengine.hooks import CheckpointHook
 from mmengine.registry import DefaultScope, Registry
-from mmengine.runner import Runner
 from torch.utils.data import DataLoader
+
+from clsa_mm.engine.plain_settings import is_taken_out, keys_of_dataset, keys_of_place
 
 _MODELS = (registry.MODELS, registry.TASK_UTILS, registry.WEIGHT_INITIALIZERS, registry.OPTIMIZERS)
 _DATA = (registry.DATASETS, registry.DATA_SAMPLERS, registry.TRANSFORMS)
@@ -43,17 +45,8 @@ BUILT: dict[str, tuple[Registry, ...]] = dict(
     env_cfg=(),
     randomness=(),
     auto_scale_lr=(),
+    compile=(),
 )
-# Keys that a builder, or in these libraries the class around, takes out of a dictionary before the call.
-TAKEN_OUT = {
-    'type', '_scope_', 'priority', 'convert_to_iter_based', 'requires_grad', 'fallback_on_stride', 'postfix',
-    'stages', 'bg_cls_weight', 'scale_factor', 'upsample_kernel', 'magnitude_key', 'magnitude_range',
-    'pretrained',
-}  # fmt: skip
-PARAMWISE = frozenset({
-    'custom_keys', 'bias_lr_mult', 'bias_decay_mult', 'norm_decay_mult', 'flat_decay_mult',
-    'dwconv_decay_mult', 'dcn_offset_lr_mult', 'bypass_duplicate',
-})  # fmt: skip
 LIBRARIES = (
     'clsa_mm',
     'mmcls',
@@ -107,10 +100,65 @@ def _unknown(
             return  # a class of the user's own may do with its arguments' dictionaries what it likes
         known = _arguments_in_runner(name, node, scope) or _common_arguments(calls)
         for key, child in node.items():
-            if known is not None and key not in known | TAKEN_OUT:
-                yield UnknownArgument(f'{name}.{key}', str(node.get('type', name)), known)
+            full = f'{name}.{key}'
+            if known is not None and key not in known and not is_taken_out(key, name):
+                yield UnknownArgument(full, str(node.get('type', name)), known)
+            elif isinstance(child, dict) and (keys := _keys_of_part(calls, node, key, registries, scope)):
+                for part in child.keys() - keys:
+                    yield UnknownArgument(f'{full}.{part}', str(node.get('type')), keys)
             else:
-                yield from _unknown(child, f'{name}.{key}', registries, scope)
+                yield from _unknown(child, full, registries, scope)
+
+
+def _keys_of_part(
+    calls: Sequence[Callable],
+    node: Mapping[str, Any],
+    key: str,
+    registries: tuple[Registry, ...],
+    scope: str,
+) -> Arguments | None:
+    """What a class reads in an argument that is a dictionary without a type."""
+    if len(calls) != 1:
+        return None
+    if getattr(calls[0], '__name__', '') == 'KNNHook' and key in ('train', 'test'):  # parts of its data set
+        return _common_arguments(_called(node.get('dataset') or {}, registries, scope))
+    keys = keys_of_dataset(calls[0], key)
+    return keys and frozenset(keys) | {'_delete_'}
+
+
+def misspelt_types(cfg: Mapping[str, Any], scope: str) -> Iterator[tuple[str, str, str]]:
+    """Find types that no registry holds but for a few letters.
+
+    Args:
+        cfg: A whole config.
+        scope: Its default scope.
+
+    Yields:
+        The full name, the type, and the nearest name of the registries.
+    """
+    with DefaultScope.overwrite_default_scope(scope):
+        for name, registries in BUILT.items():
+            names = frozenset().union(*map(_names, registries))
+            for full, node in _typed(cfg.get(name), name):
+                kind = node['type']
+                if kind in names or '.' in kind or _called(node, registries, scope):
+                    continue
+                for near in difflib.get_close_matches(kind, names, 1, 0.8):
+                    yield f'{full}.type', kind, near
+
+
+def _typed(node: object, name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    if isinstance(node, dict) and isinstance(node.get('type'), str):
+        yield name, node
+    children = (
+        enumerate(node) if isinstance(node, list | tuple) else node.items() if isinstance(node, dict) else ()
+    )
+    for key, child in children:
+        yield from _typed(child, f'{name}.{key}')
+
+
+def _names(registry: Registry) -> set[str]:
+    return {*registry.module_dict}.union(*map(_names, registry.children.values()))
 
 
 def _arguments_in_runner(name: str, node: Mapping[str, Any], scope: str) -> Arguments | None:
@@ -118,18 +166,12 @@ def _arguments_in_runner(name: str, node: Mapping[str, Any], scope: str) -> Argu
     if name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         more = ('dataset', 'worker_init_fn', 'num_batch_per_epoch', 'disable_subprocess_warning')
         return arguments_of(DataLoader).union(more)
-    if name == 'randomness':
-        return arguments_of(Runner.set_randomness)
-    if name == 'env_cfg':
-        return frozenset({'cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'})
-    if name == 'auto_scale_lr':
-        return frozenset({'enable', 'base_batch_size'})
-    if name == 'optim_wrapper.paramwise_cfg':  # of mmengine's DefaultOptimWrapperConstructor
-        return PARAMWISE
+    if (known := keys_of_place(name, node)) is not None:
+        return known
     loop = 'EpochBasedTrainLoop' if node.get('by_epoch', True) else 'IterBasedTrainLoop'
     types = dict(
         train_cfg=loop, val_cfg='ValLoop', test_cfg='TestLoop', optim_wrapper='OptimWrapper',
-        log_processor='LogProcessor',
+        log_processor='LogProcessor', model_wrapper_cfg='MMDistributedDataParallel',
     )  # fmt: skip
     if name not in types:
         return None

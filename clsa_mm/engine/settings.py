@@ -17,7 +17,7 @@ from mmengine.utils import import_modules_from_strings
 
 from clsa_mm.datasets.views.settings import build_views
 from clsa_mm.engine.config_files import hooks_of_bases, read_config_file, unread_variables
-from clsa_mm.engine.constructors import BUILT, arguments_of, unknown_arguments
+from clsa_mm.engine.constructors import BUILT, arguments_of, misspelt_types, unknown_arguments
 from clsa_mm.engine.switched_off import OWN_TO_MMENGINE, remove_switched_off_hooks
 
 # Top-level names that something reads: the runner, mmengine's config, tools of ours or of OpenMMLab.
@@ -138,7 +138,13 @@ def _advice(name: str, cfg: Config) -> str:
 def _check(cfg: Config) -> None:
     """Refuse what no constructor takes, impossible views, and hooks without a type."""
     for name, owner, known in unknown_arguments(cfg, cfg.get('default_scope') or 'mmengine'):
-        raise ValueError(f'{name}: {owner} has no such setting. {_nearest(name, known)}')
+        place = name.rpartition('.')[0]
+        inherited = (
+            f' If it is inherited, `_delete_=True` in {place} drops all that is.' if place in BUILT else ''
+        )
+        raise ValueError(f'{name}: {owner} has no such setting. {_nearest(name, known)}{inherited}')
+    for name, kind, near in misspelt_types(cfg, cfg.get('default_scope') or 'mmengine'):
+        raise ValueError(f'{name}: nothing is registered as {kind}. Did you mean {near}?')
     for dataset in _data_sets(cfg.get('train_dataloader')):
         if dataset.get('views') is not None:
             build_views(dataset.views)

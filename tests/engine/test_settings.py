@@ -181,6 +181,16 @@ def test_the_whole_config_in_a_work_dir_passes(tmp_path):
         ('custom_imports.import', 'Did you mean custom_imports.imports'),
         ('train_dataloader.dataset.views.strong.area.0', r'area is \(.*Set it as a whole: .*strong.area='),
         ('model.data_preprocessor.mean.1', 'Set it as a whole: model.data_preprocessor.mean='),
+        ('train_dataloader.dataset.metainfo.clases', 'Did you mean .*metainfo.classes'),
+        ('default_hooks.knn.train.data_prefx', 'Did you mean default_hooks.knn.train.data_prefix'),
+        ('optim_wrapper.paramwise_cfg.custom_keys.backbone.lr_mlt', 'Did you mean .*backbone.lr_mult'),
+        ('optim_wrapper.clip_grad.max_nrm', 'Did you mean optim_wrapper.clip_grad.max_norm'),
+        ('env_cfg.dist_cfg.backnd', 'Did you mean env_cfg.dist_cfg.backend'),
+        ('env_cfg.mp_cfg.opencv_num_thread', 'Did you mean env_cfg.mp_cfg.opencv_num_threads'),
+        ('model_wrapper_cfg.find_unused_parameter', 'Did you mean .*find_unused_parameters'),
+        ('compile.moode', 'Did you mean compile.mode'),
+        ('model.priority', 'CLSA has no such setting'),
+        ('model.head.stages', 'DDMHead has no such setting'),
         ('env_cfg.cudnn', 'There is cudnn_benchmark, dist_cfg, mp_cfg, resource_limit'),
     ],
 )
@@ -215,6 +225,35 @@ def test_options_that_nothing_reads_are_refused(name, message):
 def test_what_the_runner_or_a_constructor_reads_passes(name, value):
     cfg = load_config(CIFAR, {name: value})
     assert cfg.to_dict() != load_config(CIFAR).to_dict()
+
+
+@pytest.mark.parametrize(
+    ('name', 'kind', 'near'),
+    [
+        ('model.head.type', 'DMHead', 'DDMHead'),
+        ('param_scheduler.type', 'CosineAnnealingL', 'CosineAnnealingLR'),
+        ('train_dataloader.dataset.type', 'ImageFoldr', 'ImageFolder'),
+        ('default_hooks.health.type', 'HealthHok', 'HealthHook'),
+    ],
+)
+def test_misspelt_types_are_refused(name, kind, near):
+    with pytest.raises(ValueError, match=f'{name}: nothing is registered as {kind}. Did you mean {near}'):
+        load_config(CIFAR, {name: kind})
+
+
+@pytest.mark.parametrize('name', ['data_prefix.image', 'filter_cfg.min_sz'])
+def test_what_a_data_set_does_not_read_is_refused(name):
+    with pytest.raises(ValueError, match=f'{name}: CocoDataset has no such setting'):
+        load_config(OWN_COCO, {f'train_dataloader.dataset.{name}': 1})
+    options = {'train_dataloader.dataset.filter_cfg.min_size': 1}
+    assert load_config(OWN_COCO, options).train_dataloader.dataset.filter_cfg.min_size == 1
+
+
+def test_another_loop_says_how_to_drop_what_is_inherited():
+    with pytest.raises(ValueError, match='max_epochs: IterBased.*`_delete_=True` in train_cfg'):
+        load_config(CIFAR, {'train_cfg.type': 'IterBasedTrainLoop', 'train_cfg.max_iters': 3})
+    options = {'type': 'IterBasedTrainLoop', 'max_iters': 3, '_delete_': True}
+    assert load_config(CIFAR, {f'train_cfg.{key}': options[key] for key in options}).train_cfg.max_iters == 3
 
 
 class Reads(Hook):
