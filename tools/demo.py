@@ -28,7 +28,9 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='CLSA on embedded pictures, end to end')
     parser.add_argument('--work-dir', default='work_dirs/demo', help='folder of all results')
-    parser.add_argument('--data', default='data/embedded', help='folder of the embedded pictures')
+    parser.add_argument(
+        '--data', default='data/embedded', help='folder of the embedded pictures, made where there are none'
+    )
     parser.add_argument('--images', type=int, default=2000, help='pictures to pretrain on')
     parser.add_argument('--epochs', type=int, help="epochs of each training, if not the configs'")
     return parser.parse_args()
@@ -93,7 +95,7 @@ def main() -> None:
     run(
         'Pictures of the embedded world',
         *('tools/dataset_converters/make_embedded_data.py', args.data, '--layouts', 'imagenet'),
-        *('--num-train', str(args.images), '--overwrite'),
+        *('--num-train', str(args.images)),  # refuses what was made otherwise, and names the remedy
     )
     run(
         'A key, a weak and a strong view of some of them',

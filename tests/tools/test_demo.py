@@ -13,6 +13,8 @@ from types import ModuleType, SimpleNamespace
 import cv2
 import pytest
 
+from clsa_mm.datasets.embedded import generate_imagenet
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -78,6 +80,17 @@ def test_a_folder_of_the_users_own_stays(tools, tmp_path, monkeypatch):
     with pytest.raises(SystemExit, match='is not empty and no earlier demo has made it: give another'):
         tools['demo'].main()
     assert [path.name for path in tmp_path.rglob('*')] == ['seed_0', 'epoch_100.pth']
+
+
+def test_pictures_made_otherwise_stay(tools, tmp_path, monkeypatch):
+    folder = generate_imagenet(tmp_path / 'data', num_train=4, num_val=2, image_size=32, progress=False)
+    (folder / 'notes.txt').touch()
+    before = sorted(folder.rglob('*'))
+    arguments = ['--images', '6', '--work-dir', str(tmp_path / 'work'), '--data', str(tmp_path / 'data')]
+    monkeypatch.setattr(sys, 'argv', ['demo.py', *arguments])
+    with pytest.raises(SystemExit, match='num_train is 4, asked for 6.*--overwrite.* name another root'):
+        tools['demo'].main()
+    assert sorted(folder.rglob('*')) == before
 
 
 def test_an_earlier_demo_gives_way(tools, tmp_path):
