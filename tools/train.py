@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from pathlib import Path
 
 import clsa_mm  # noqa: F401  # isort: skip  checks the stack before anything of it is imported
 
@@ -10,6 +11,7 @@ from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
 from clsa_mm.checkpoints.read import register_safe_loader
+from clsa_mm.checkpoints.unfinished import unfinished
 from clsa_mm.engine.log_backends import LOG_BACKENDS, add_log_backends
 from clsa_mm.engine.machine import adapt_to_machine
 from clsa_mm.engine.safety_hooks import add_safety_hooks
@@ -115,12 +117,32 @@ def set_backbone(cfg: Config, checkpoint: str) -> None:
     hook.checkpoint = checkpoint
 
 
+def take_work_dir(cfg: Config, path: str) -> None:
+    """Note in the work dir which config file it is of.
+
+    Raises:
+        SystemExit: If it has checkpoints of another file, which a training from the start would write over.
+    """
+    folder, own = Path(cfg.work_dir), str(Path(path).resolve())
+    record = folder / 'config_path.txt'
+    earlier = record.read_text() if record.exists() else own
+    if earlier != own and not cfg.get('resume') and any(folder.glob('*.pth')):
+        raise SystemExit(
+            f'{folder.absolute()} has checkpoints of {earlier}, and {own} would overwrite them: give another '
+            '--work-dir, --resume to go on from them, or remove that folder'
+        )
+    with unfinished(record) as part:  # whole, for other ranks read it
+        part.write_text(own)
+        part.replace(record)
+
+
 def main() -> None:
     """Build the runner and train."""
     args = parse_args()
     register_safe_loader(args.trust_checkpoint)
     cfg = make_config(args)
     check_detection_data(cfg)
+    take_work_dir(cfg, args.config)
     Runner.from_cfg(cfg).train()
 
 

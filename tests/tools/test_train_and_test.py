@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from child_process import run_tool
+from mmengine.config import Config
 
 from clsa_mm.checkpoints.backbone import read_checkpoint
 
@@ -130,6 +131,19 @@ def test_options_have_the_last_word(monkeypatch, tmp_path):
     assert cfg.default_hooks.pretrained_backbone.checkpoint == 'c.pth'
     assert cfg.val_dataloader is cfg.val_cfg is cfg.val_evaluator is None
     assert cfg.work_dir == f'work_dirs/benchmarks/classification/{Path(LINEAR).stem}'
+
+
+def test_another_config_does_not_write_over_checkpoints(tmp_path):
+    tool = runpy.run_path(str(ROOT / 'tools/train.py'))
+    cfg = Config(dict(work_dir=str(tmp_path / 'work')))
+    tool['take_work_dir'](cfg, 'a/own.py')
+    tool['take_work_dir'](cfg, 'b/own.py')  # no checkpoint yet
+    (tmp_path / 'work' / 'epoch_1.pth').touch()
+    with pytest.raises(SystemExit, match='checkpoints of .*b/own.py, and .*a/own.py would.*--resume'):
+        tool['take_work_dir'](cfg, 'a/own.py')
+    tool['take_work_dir'](cfg, 'b/own.py')
+    cfg.resume = True
+    tool['take_work_dir'](cfg, 'a/own.py')
 
 
 def test_auto_scale_lr_knows_the_batch_of_a_step(monkeypatch, tmp_path):
