@@ -122,8 +122,8 @@ def _keys_of_part(
         return None
     if getattr(calls[0], '__name__', '') == 'KNNHook' and key in ('train', 'test'):  # parts of its data set
         return _common_arguments(_called(node.get('dataset') or {}, registries, scope))
-    keys = keys_of_dataset(calls[0], key)
-    return keys and frozenset(keys) | {'_delete_'}
+    keys = keys_of_dataset(calls[0], key, node[key])
+    return keys and frozenset(keys)
 
 
 def misspelt_types(cfg: Mapping[str, Any], scope: str) -> Iterator[tuple[str, str, str]]:

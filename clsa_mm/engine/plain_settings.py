@@ -71,8 +71,8 @@ def keys_of_place(name: str, node: Mapping[str, Any]) -> frozenset[str] | None:
         clip = torch.nn.utils.clip_grad_value_ if of_value else torch.nn.utils.clip_grad_norm_
         return _named(clip) - {'parameters'}
     if name.startswith(_CUSTOM_KEYS):
-        known = frozenset({'lr_mult', 'decay_mult'})  # the rest goes to the optimizer's parameter groups
-        return known.union(key for key in node if not difflib.get_close_matches(key, known, 1, 0.75))
+        # The rest goes to the optimizer's parameter groups.
+        return frozenset(_and_unlike({'lr_mult', 'decay_mult'}, node))
     return _PLACES.get(name)
 
 
@@ -92,12 +92,13 @@ def is_taken_out(key: str, name: str) -> bool:
     )
 
 
-def keys_of_dataset(owner: type, key: str) -> Collection[str] | None:
+def keys_of_dataset(owner: type, key: str, part: Mapping[str, Any]) -> Collection[str] | None:
     """What a data set's class reads in its dictionaries: ``metainfo``, ``data_prefix``, ``filter_cfg``.
 
     Args:
         owner: The class.
         key: Its argument's name.
+        part: The argument.
 
     Returns:
         The keys; None where any may be right.
@@ -105,11 +106,16 @@ def keys_of_dataset(owner: type, key: str) -> Collection[str] | None:
     if not (inspect.isclass(owner) and issubclass(owner, BaseDataset)):
         return None
     if key == 'metainfo':
-        return {'classes', 'palette', *owner.METAINFO}
+        return _and_unlike({'classes', 'palette', *owner.METAINFO}, part)
     reader = dict(data_prefix='load_data_list', filter_cfg='filter_data').get(key)
     if reader is None or getattr(owner, reader) is getattr(BaseDataset, reader):
         return None  # the data set's file says which there are
     return _words(owner)
+
+
+def _and_unlike(known: set[str], node: Mapping[str, Any]) -> set[str]:
+    """Known keys, and those of a dictionary that are no slip of them, where others may be right too."""
+    return known.union(key for key in node if not difflib.get_close_matches(key, known, 1, 0.75))
 
 
 def _words(owner: type) -> set[str]:

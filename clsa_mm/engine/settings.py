@@ -138,11 +138,10 @@ def _advice(name: str, cfg: Config) -> str:
 def _check(cfg: Config) -> None:
     """Refuse what no constructor takes, impossible views, and hooks without a type."""
     for name, owner, known in unknown_arguments(cfg, cfg.get('default_scope') or 'mmengine'):
-        place = name.rpartition('.')[0]
-        inherited = (
-            f' If it is inherited, `_delete_=True` in {place} drops all that is.' if place in BUILT else ''
-        )
-        raise ValueError(f'{name}: {owner} has no such setting. {_nearest(name, known)}{inherited}')
+        place, nearest = name.rpartition('.')[0], _nearest(name, known)
+        if place in ('train_cfg', 'val_cfg', 'test_cfg') or not nearest.startswith('Did you mean'):
+            nearest += f' If it is inherited, `_delete_=True` in {place} leaves out all that is.'
+        raise ValueError(f'{name}: {owner} has no such setting. {nearest}')
     for name, kind, near in misspelt_types(cfg, cfg.get('default_scope') or 'mmengine'):
         raise ValueError(f'{name}: nothing is registered as {kind}. Did you mean {near}?')
     for dataset in _data_sets(cfg.get('train_dataloader')):

@@ -217,6 +217,12 @@ def test_options_that_nothing_reads_are_refused(name, message):
         ('train_dataloader.dataset.max_corrupt', 3),
         ('train_dataloader.dataset.views.strong.ops.Invert', None),
         ('train_cfg.val_interval', 3),
+        ('train_dataloader.dataset.metainfo.mine', 3),
+        ('optim_wrapper.paramwise_cfg.custom_keys.head.weight_decay', 0.0),
+        ('compile.mode', 'default'),
+        ('optim_wrapper.clip_grad', dict(type='value', clip_value=1.0)),
+        ('default_hooks.health.priority', 'LOW'),
+        ('default_hooks.checkpoint.meta', dict(mine=1)),
         ('randomness.deterministic', True),
         ('default_hooks.checkpoint.save_optimizer', False),
         ('custom_hooks', [dict(type='EMAHook', priority='LOW')]),
@@ -252,6 +258,8 @@ def test_what_a_data_set_does_not_read_is_refused(name):
 def test_another_loop_says_how_to_drop_what_is_inherited():
     with pytest.raises(ValueError, match='max_epochs: IterBased.*`_delete_=True` in train_cfg'):
         load_config(CIFAR, {'train_cfg.type': 'IterBasedTrainLoop', 'train_cfg.max_iters': 3})
+    with pytest.raises(ValueError, match='momentum: AdamW .*`_delete_=True` in optim_wrapper.optimizer'):
+        load_config(CIFAR, {'optim_wrapper.optimizer.type': 'AdamW'})
     options = {'type': 'IterBasedTrainLoop', 'max_iters': 3, '_delete_': True}
     assert load_config(CIFAR, {f'train_cfg.{key}': options[key] for key in options}).train_cfg.max_iters == 3
 
