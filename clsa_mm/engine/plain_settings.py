@@ -110,7 +110,7 @@ def keys_of_dataset(owner: type, key: str, part: Mapping[str, Any]) -> Collectio
     reader = dict(data_prefix='load_data_list', filter_cfg='filter_data').get(key)
     if reader is None or getattr(owner, reader) is getattr(BaseDataset, reader):
         return None  # the data set's file says which there are
-    return _words(owner)
+    return _words(owner, key)
 
 
 def _and_unlike(known: set[str], node: Mapping[str, Any]) -> set[str]:
@@ -118,13 +118,17 @@ def _and_unlike(known: set[str], node: Mapping[str, Any]) -> set[str]:
     return known.union(key for key in node if not difflib.get_close_matches(key, known, 1, 0.75))
 
 
-def _words(owner: type) -> set[str]:
-    """All the strings and keywords in a class's and its parents' code."""
+def _words(owner: type, name: str) -> set[str]:
+    """The strings and keywords in those functions of a class and its parents that speak of a name."""
     found: set[str] = set()
     for base in owner.__mro__[: owner.__mro__.index(BaseDataset)]:
-        nodes = list(ast.walk(ast.parse(textwrap.dedent(inspect.getsource(base)))))
-        found |= {
-            node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)
-        }
-        found |= {node.arg for node in nodes if isinstance(node, ast.keyword) and node.arg}
+        tree = ast.parse(textwrap.dedent(inspect.getsource(base)))
+        for function in ast.walk(tree):
+            if not isinstance(function, ast.FunctionDef) or name not in ast.unparse(function):
+                continue
+            for node in ast.walk(function):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    found.add(node.value)
+                elif isinstance(node, ast.keyword) and node.arg:
+                    found.add(node.arg)
     return {word for word in found if word.isidentifier()}
