@@ -110,12 +110,13 @@ def keys_of_dataset(owner: type, key: str, part: Mapping[str, Any]) -> Collectio
     reader = dict(data_prefix='load_data_list', filter_cfg='filter_data').get(key)
     if reader is None or getattr(owner, reader) is getattr(BaseDataset, reader):
         return None  # the data set's file says which there are
-    return _words(owner, key)
+    # mmdet's own configs give some data sets a `bbox_min_size` that they do not read, next to `min_size`.
+    return _and_unlike(_words(owner, key), part, 0.8 if key == 'filter_cfg' else 0.75)
 
 
-def _and_unlike(known: set[str], node: Mapping[str, Any]) -> set[str]:
+def _and_unlike(known: set[str], node: Mapping[str, Any], cutoff: float = 0.75) -> set[str]:
     """Known keys, and those of a dictionary that are no slip of them, where others may be right too."""
-    return known.union(key for key in node if not difflib.get_close_matches(key, known, 1, 0.75))
+    return known.union(key for key in node if not difflib.get_close_matches(key, known, 1, cutoff))
 
 
 def _words(owner: type, name: str) -> set[str]:
