@@ -36,8 +36,9 @@ class CLSA(BaseSelfSupervisor):
         momentum: Share of its old self that the key encoder keeps, ``key = momentum * key +
             (1 - momentum) * query``: the convention of the papers, where OpenMMLab's averaged models would
             say 0.001. Defaults to 0.999.
-        bank: ``'batch'``: the keys of the whole global batch and the queue (paper, section 3.2, and the
-            official code). ``'own'``: each query's own key and the queue, as in MoCo.
+        bank: ``'batch'``: the keys of the whole global batch and the queue (the official code, and the
+            paper's sentence after equation 3). ``'own'``: each query's own key and the queue (the letter of
+            equations 1, 3 and 4, and MoCo). Defaults to ``'batch'``.
         channels_last: Keep images and convolutions in the channels-last memory format, which is faster
             with mixed precision on GPUs. Defaults to False.
         data_preprocessor: Defaults to ``ViewsDataPreprocessor``.
