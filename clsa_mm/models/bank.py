@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from clsa_mm.models.losses import bank_attention, merge_attention, own_attention
-from clsa_mm.models.losses.precision import at_least_float32
+from clsa_mm.models.losses.precision import at_least_float32, full_precision
 
 
 class Bank:
@@ -16,9 +16,10 @@ class Bank:
 
     Args:
         positives: The key of each sample that its queries belong to, shape (N, C). It has to stand once among
-            the other two.
+            the other two, or not at all.
         shared: Keys that every query meets, one or more tensors (M_i, C): the keys of the batch, the queue.
         own: Further keys (N, P, C) that only the queries of their sample meet. Defaults to None.
+        holds_positives: Whether the positives stand among the other two. Defaults to True.
 
     Raises:
         ValueError: If the shapes do not fit.
@@ -29,7 +30,13 @@ class Bank:
             Bank(keys, [queue.keys], own=keys[:, None])
     """
 
-    def __init__(self, positives: Tensor, shared: Sequence[Tensor], own: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        positives: Tensor,
+        shared: Sequence[Tensor],
+        own: Tensor | None = None,
+        holds_positives: bool = True,
+    ) -> None:
         if isinstance(shared, Tensor):
             raise ValueError('shared must be a sequence of tensors, got one tensor: write [keys]')
         tensors = [positives, *shared, *([] if own is None else [own])]
@@ -48,6 +55,7 @@ class Bank:
         self.positives = positives
         self.shared = tuple(shared)
         self.own = own
+        self.holds_positives = holds_positives
 
     def __len__(self) -> int:
         """Number of keys that one query meets, M."""
@@ -87,6 +95,37 @@ class Bank:
             parts.append(own_attention(queries, self.own, temperature))
         return merge_attention(*parts)
 
+    def similarities(self, queries: Tensor) -> Tensor:
+        """Cosine similarity of unit-length queries (..., N, C) and every key, shape (..., N, M).
+
+        First those of ``shared``, then those of ``own``. Differentiable in the queries. Of a long queue this
+        is a large tensor; what the losses need of it, :meth:`attention` gives without it.
+        """
+        queries = at_least_float32(queries)
+        with full_precision(queries):
+            parts = [queries @ keys.to(queries).T for keys in self.shared]
+            if self.own is not None:
+                parts.append(torch.einsum('...nc,npc->...np', queries, self.own.to(queries)))
+            return torch.cat(parts, dim=-1)
+
+    def expected_key(self, queries: Tensor, temperature: float) -> Tensor:
+        """Expected key (..., N, C) that gradients flow through, by :meth:`similarities`.
+
+        Args:
+            queries: Unit-length queries (..., N, C).
+            temperature: Divides the similarities.
+        """
+        weights = torch.softmax(self.similarities(queries) / temperature, dim=-1)
+        with full_precision(weights):
+            expected_key, start = 0, 0
+            for keys in self.shared:
+                part = weights[..., start : start + len(keys)]
+                expected_key, start = expected_key + part @ keys.to(weights), start + len(keys)
+            if self.own is not None:
+                part = weights[..., start:]
+                expected_key = expected_key + torch.einsum('...np,npc->...nc', part, self.own.to(weights))
+            return expected_key
+
     def positive_similarity(self, queries: Tensor) -> Tensor:
         """Cosine similarity of unit-length queries (..., N, C) and their positives: (..., N)."""
         return _dot(queries, self.positives)
@@ -99,7 +138,9 @@ class Bank:
         total = sum(keys.sum(dim=0) for keys in self.shared)
         if self.own is not None:
             total = total + self.own.sum(dim=1)
-        return _dot(queries, total - self.positives) / max(len(self) - 1, 1)
+        if self.holds_positives:
+            total = total - self.positives
+        return _dot(queries, total) / max(len(self) - self.holds_positives, 1)
 
 
 def _dot(queries: Tensor, keys: Tensor) -> Tensor:

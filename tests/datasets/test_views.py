@@ -83,7 +83,7 @@ def test_one_line_of_an_inheriting_config_changes_one_setting(tmp_path: Path) ->
         (dict(SINGLE, weak=dict(WEAK, sizes=9)), r"views.weak: unknown name 'sizes'; did you mean 'size'"),
         (dict(SINGLE, key=dict(WEAK, num_views=2)), r'views.key.num_views is 2, but .* exactly one key view'),
         (dict(weak=WEAK), r'views.key.num_views is 0'),
-        (dict(key=WEAK), r'views.weak.num_views is 0: the contrastive loss needs'),
+        (dict(key=WEAK), r'views.weak.num_views and views.strong.num_views are 0: there is nothing'),
         (dict(SINGLE, strong=dict(num_views=-1)), r'views.strong.num_views must be a whole number >= 0'),
         (dict(SINGLE, strong=dict(area=(0.1, 0.5))), r'views.strong lacks size, such as size=224'),
         (dict(SINGLE, strong=dict(STRONG, num_views=2, size=[1, 2, 3])), r'has 3 entries for num_views=2'),

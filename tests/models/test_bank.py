@@ -44,6 +44,11 @@ def test_a_bank_is_what_each_sample_meets(case):
                 expected_keys[view, i], (similarities / 0.3).softmax(0) @ entries, **exact
             )
             torch.testing.assert_close(positive[view, i], similarities[place], **exact)
+            torch.testing.assert_close(
+                bank.expected_key(views, 0.3)[view, i], expected_keys[view, i], **exact
+            )
+            listed = bank.similarities(views)[view, i]
+            torch.testing.assert_close(listed.sort()[0], similarities.sort()[0], **exact)
             others = torch.cat([similarities[:place], similarities[place + 1 :]])
             torch.testing.assert_close(negative[view, i], others.mean(), **exact)
 
@@ -105,6 +110,24 @@ def test_keys_of_wrong_shapes(positives, shared, own):
 def test_shared_keys_are_a_sequence():
     with pytest.raises(ValueError, match=r'shared must be a sequence of tensors, got one.*write \[keys\]'):
         Bank(torch.zeros(3, 4), torch.zeros(9, 4))
+
+
+def test_a_bank_without_the_positives():
+    positives, queue, view = unit(3, 5, seed=0), unit(11, 5, seed=1), unit(3, 5, seed=3)
+    bank = Bank(positives, [queue], holds_positives=False)
+    exact = dict(rtol=0, atol=1e-12)
+    torch.testing.assert_close(bank.negative_similarity(view), (view @ queue.T).mean(dim=1), **exact)
+    torch.testing.assert_close(bank.positive_similarity(view), (view * positives).sum(dim=1), **exact)
+
+
+def test_the_expected_key_has_the_gradient_of_its_closed_form():
+    """d o / d z is the keys' covariance under the softmax, divided by the temperature."""
+    queue, view = unit(11, 5, seed=1), unit(1, 5, seed=3)
+    bank = Bank(view, [queue], holds_positives=False)
+    jacobian = torch.autograd.functional.jacobian(lambda z: bank.expected_key(z, 0.3)[0], view)[:, 0]
+    weights = (queue @ view[0] / 0.3).softmax(0)
+    covariance = torch.cov(queue.T, correction=0, aweights=weights)
+    torch.testing.assert_close(jacobian, covariance / 0.3, rtol=0, atol=1e-12)
 
 
 def test_no_negatives_have_no_similarity():

@@ -6,11 +6,10 @@ import pytest
 import reference
 import torch
 import torch.nn.functional as F
-from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from mmpretrain.models import MoCo
 
-from clsa_mm.models import CLSA, Bank, DDMHead
+from clsa_mm.models import CLSA, Bank, BankHead, DDMHead
 from clsa_mm.models.losses import info_nce_loss, multi_view_ddm_loss
 
 BACKBONE = dict(type='mmpretrain.ResNet', depth=18, base_channels=8, stem_channels=8)
@@ -92,6 +91,7 @@ def test_the_head_equals_the_losses_on_logits():
     keys, queue = unit(8, 32), unit(5000, 32)
     weak, strong = ([unit(8, 32).requires_grad_() for _ in range(3)] for _ in range(2))
     ours = DDMHead().loss(weak, strong, Bank(keys, [keys, queue]))
+    assert ours.pop('chance_level').item() == pytest.approx(3 * 8.5187918)  # ln 5008 for each weak view
     rows = torch.cat([keys, queue])
     logits = {z: z @ rows.T for z in (*weak, *strong)}
     contrastive = sum(info_nce_loss(logits[z], torch.arange(8), 0.2) for z in weak)
@@ -131,7 +131,7 @@ def test_one_pass_over_the_bank_for_all_views(teacher, views, monkeypatch):
 def test_a_further_loss_on_the_bank_is_a_head():
     """The strong views in place of the weak ones in the contrastive loss (an ablation of the paper)."""
 
-    class StrongContrastive(BaseModule):
+    class StrongContrastive(BankHead):
         def loss(self, weak, strong, bank):
             queries = torch.stack(strong)
             _, log_partition = bank.attention(queries, 0.2)
@@ -146,6 +146,88 @@ def test_a_further_loss_on_the_bank_is_a_head():
     rows = torch.cat([keys, slow.queue.keys])
     expected = sum(reference.contrastive(z, range(5), rows, 0.2) for z in strong) / 2
     torch.testing.assert_close(loss, expected, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize('bank', ['batch', 'own'])
+def test_the_symmetric_loss_is_two_losses(bank):
+    """Key view and first weak view change places; no query meets the key of its own view."""
+    model = build(bank=bank, symmetric=True).double()
+    inputs = double(images(weak=2, strong=2))
+    slow = copy.deepcopy(model)
+    losses = model.loss(inputs)
+    ours = gradients(model, losses['loss_contrastive'] + losses['loss_ddm'])
+    key, weak, strong = inputs['key'][0], inputs['weak'], inputs['strong']
+    embed = lambda encoder, x: F.normalize(encoder(x)[0], dim=1)  # noqa: E731
+    encoder = torch.nn.Sequential(slow.backbone, slow.neck)
+    key_query, *queries = [embed(encoder, view) for view in (key, *weak)]
+    students = [embed(encoder, view) for view in strong]
+    terms = []
+    for teachers, view in ((queries, key), ([queries[1], key_query], weak[0])):
+        keys = embed(slow.key_encoder, view).detach()
+        if bank == 'batch':
+            rows = torch.cat([keys, slow.queue.keys])
+            terms.append(reference.clsa(teachers, students, range(5), rows, 0.2, 0.2, 1.0))
+        else:
+            terms.append(reference.clsa_own_key(teachers, students, keys, slow.queue.keys, 0.2, 0.2, 1.0))
+    expected = [sum(parts) for parts in zip(*terms, strict=True)]
+    torch.testing.assert_close(losses['loss_contrastive'], expected[0], rtol=0, atol=1e-9)
+    torch.testing.assert_close(losses['loss_ddm'], expected[1], rtol=0, atol=1e-9)
+    torch.testing.assert_close(ours, gradients(slow, sum(expected)), rtol=0, atol=1e-9)
+    model.enqueue()
+    both = torch.cat([embed(copy.deepcopy(slow.key_encoder), view) for view in (key, weak[0])])
+    torch.testing.assert_close(model.queue.keys[:10], both.detach(), rtol=0, atol=1e-9)
+    assert losses['chance_level'].item() == pytest.approx(
+        4 * torch.tensor(24.0 + (5 if bank == 'batch' else 1)).log()
+    )
+
+
+def test_the_key_as_teacher_and_no_contrastive_loss():
+    """ReSSL (arXiv 2107.09282), equations 5 to 7: the queue alone, the key's sharper distribution."""
+    head = dict(
+        type='DDMHead', contrastive_weight=0, teacher='key', ddm_temperature=0.1, teacher_temperature=0.04
+    )
+    model = build(bank='queue', head=head).double()
+    inputs = double(images(weak=0, strong=2))
+    slow = copy.deepcopy(model)
+    losses = model.loss(inputs)
+    assert [name for name in losses if 'loss' in name] == ['loss_ddm']
+    keys = slow.encode_keys(inputs['key'][0])[0]
+    students = [slow.encode_query(view) for view in inputs['strong']]
+    expected = sum(reference.ddm(keys, student, slow.queue.keys, 0.1, 0.04) for student in students)
+    torch.testing.assert_close(losses['loss_ddm'], expected, rtol=0, atol=1e-9)
+    torch.testing.assert_close(
+        gradients(model, losses['loss_ddm']), gradients(slow, expected), rtol=0, atol=1e-9
+    )
+    off = (students[0] @ slow.queue.keys.T).mean()
+    torch.testing.assert_close(losses['negative_similarity'], off, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize('teacher_temperature', [None, 0.15])
+def test_gradients_of_teachers_and_weights(teacher_temperature):
+    """The cross-entropy of equation 4 by autograd, weak views included; equation 1 at half its weight."""
+    settings = dict(teacher_gradient=True, contrastive_weight=0.5, teacher_temperature=teacher_temperature)
+    weak, strong, keys = (
+        torch.randn(4, 6, generator=torch.Generator().manual_seed(i)).double() for i in range(3)
+    )
+    weak, strong, keys = (F.normalize(z, dim=1) for z in (weak, strong, keys))
+    queue, own = keys[:3], keys[3:].expand(4, 1, 6)[:, :1]
+    bank = Bank(own[:, 0], [queue], own=own)
+    weak, strong = weak.requires_grad_(), strong.requires_grad_()
+    ours = DDMHead(ddm_temperature=0.3, beta=0.7, **settings).loss([weak], [strong], bank)
+    log_p = lambda z, t: F.log_softmax(torch.cat([queue, keys[3:]]) @ z.T / t, dim=0).T  # noqa: E731
+    teacher, student = log_p(weak, teacher_temperature or 0.3).exp(), log_p(strong, 0.3)
+    expected = dict(
+        loss_contrastive=-0.5 * log_p(weak, 0.2)[:, 3].mean(),
+        loss_ddm=-0.7 * (teacher * student).sum(dim=1).mean(),
+    )
+    assert ours.pop('chance_level').item() == pytest.approx(0.5 * 1.3862944)
+    torch.testing.assert_close(ours, expected, rtol=0, atol=1e-12)
+    mine, theirs = (
+        torch.autograd.grad(sum(terms.values()), [weak, strong], retain_graph=True)
+        for terms in (ours, expected)
+    )
+    torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-12)
+    assert torch.autograd.grad(ours['loss_ddm'], weak)[0].abs().max() > 0.01
 
 
 def test_moco_v2_equals_mmpretrains_over_three_iterations():
@@ -295,7 +377,7 @@ def test_training_without_the_hook_fails_and_names_it():
     ('kwargs', 'match'),
     [
         (dict(momentum=1.5), r'momentum must be in \[0, 1\]'),
-        (dict(bank='queue'), "'batch' \\(CLSA\\) or 'own' \\(MoCo\\), got 'queue'"),
+        (dict(bank='all'), "'batch' \\(CLSA\\), 'own' \\(MoCo\\) or 'queue' \\(ReSSL\\), got 'all'"),
     ],
 )
 def test_wrong_arguments(kwargs, match):
@@ -308,13 +390,35 @@ def test_wrong_arguments(kwargs, match):
     [
         (dict(key=[]), "one 'key' view.*'key': 0.*train_dataloader.dataset.views"),
         (dict(key=[torch.zeros(5, 3, 32, 32)] * 2), "one 'key' view.*'key': 2"),
-        (dict(weak=[]), "at least one 'weak'.*'weak': 0"),
-        (dict(wild=[]), "any number of 'strong', got.*'wild': 0"),
+        (dict(weak=[], strong=[]), "at least one 'weak' or strong view, got.*'weak': 0"),
+        (dict(wild=[]), "at least one 'weak' or strong view, got.*'wild': 0"),
     ],
 )
 def test_wrong_views_name_the_remedy(change, match):
     with pytest.raises(ValueError, match=match):
         build().loss(images() | change)
+
+
+@pytest.mark.parametrize(
+    ('model', 'views', 'match'),
+    [
+        (dict(symmetric=True), dict(weak=[]), "one 'key' view and at least one 'weak' view, got"),
+        (
+            dict(),
+            dict(weak=[]),
+            r"no weak view for the contrastive loss.*contrastive_weight=0 and teacher='key'",
+        ),
+        (dict(bank='queue'), dict(), "positives in the bank: set model.bank to another than 'queue'"),
+        (
+            dict(head=dict(type='DDMHead', teacher='key', contrastive_weight=0)),
+            dict(weak=[], strong=[]),
+            'least',
+        ),
+    ],
+)
+def test_views_that_a_loss_lacks(model, views, match):
+    with pytest.raises(ValueError, match=match):
+        build(**model).loss(images() | views)
 
 
 def test_views_without_roles_name_the_remedy():
@@ -334,6 +438,13 @@ def test_another_dimension_than_the_necks_names_the_remedy():
     [
         (dict(temperature=0), 'temperatures must be positive'),
         (dict(beta=-1), 'beta must not be negative.*0 switches'),
+        (
+            dict(contrastive_weight=-1),
+            'contrastive_weight must not be negative, and not 0 where beta is, got -1',
+        ),
+        (dict(contrastive_weight=0, beta=0), 'one of the two losses has to train the model'),
+        (dict(teacher='strong'), "teacher must be 'weak' or 'key'.*got 'strong'"),
+        (dict(teacher='key', teacher_gradient=True), "with teacher_gradient=True 'weak'.*got 'key'"),
     ],
 )
 def test_wrong_head_arguments(kwargs, match):

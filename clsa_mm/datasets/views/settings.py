@@ -95,8 +95,8 @@ def build_views(views: Mapping[str, Mapping[str, Any]]) -> list[View]:
     """Check a dictionary of views and build them.
 
     Args:
-        views: Role -> settings; see :class:`RoleSettings`. Exactly one key view, at least one weak view. What
-            is given for a role without views is checked, too.
+        views: Role -> settings; see :class:`RoleSettings`. Exactly one key view, at least one weak or
+            strong view. What is given for a role without views is checked, too.
 
     Returns:
         The views, in the order of ``ROLES``.
@@ -121,8 +121,10 @@ def build_views(views: Mapping[str, Mapping[str, Any]]) -> list[View]:
             f'views.key.num_views is {counts["key"]}, but there must be exactly one key view: '
             'every other view is compared with it.'
         )
-    if not counts['weak']:
-        raise ValueError('views.weak.num_views is 0: the contrastive loss needs at least one weak view.')
+    if not counts['weak'] + counts['strong']:
+        raise ValueError(
+            'views.weak.num_views and views.strong.num_views are 0: there is nothing to compare with the key.'
+        )
     return [view for role in ROLES if role in views for view in _build_role(role, views[role])]
 
 

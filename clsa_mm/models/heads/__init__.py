@@ -1,5 +1,6 @@
 """Heads: temperatures and weights of the losses."""
 
+from clsa_mm.models.heads.bank_head import BankHead
 from clsa_mm.models.heads.ddm_head import DDMHead
 
-__all__ = ['DDMHead']
+__all__ = ['BankHead', 'DDMHead']

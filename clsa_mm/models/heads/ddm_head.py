@@ -1,17 +1,20 @@
-"""The losses of CLSA, their temperatures and weight."""
+"""The losses of CLSA, their temperatures and weights."""
 
+import math
 from collections.abc import Sequence
 
 import torch
-from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor
 
 from clsa_mm.models.bank import Bank
+from clsa_mm.models.heads.bank_head import BankHead
+
+TEACHERS = ('weak', 'key')
 
 
 @MODELS.register_module()
-class DDMHead(BaseModule):
+class DDMHead(BankHead):
     r"""The objective of CLSA, :math:`L = L_C + \beta L_D` (Algorithm 1 of the paper).
 
     With the log-partition :math:`l` and the expected key :math:`o` of
@@ -31,12 +34,18 @@ class DDMHead(BaseModule):
             official code). Defaults to 0.2.
         beta: Weight of the DDM loss (``--alpha`` of the official code). With 0 the DDM loss is not
             computed. Defaults to 1.0.
-        teacher_temperature: Temperature of the weak views' distributions in the DDM loss. Defaults to
+        teacher_temperature: Temperature of the teachers' distributions in the DDM loss. Defaults to
             ``ddm_temperature``.
+        contrastive_weight: Weight of the contrastive loss. With 0 it is not computed. Defaults to 1.0.
+        teacher: Whose distribution the strong views learn: ``'weak'``, the weak views' (the paper), or
+            ``'key'``, that of the sample's key. Defaults to ``'weak'``.
+        teacher_gradient: Whether gradients of the DDM loss reach the weak views. Takes a tensor of shape
+            (W, N, M). Defaults to False (the official code).
         init_cfg: Unused, for OpenMMLab's interface.
 
     Raises:
-        ValueError: If a temperature is not positive or beta is negative.
+        ValueError: If a temperature is not positive, a weight is negative or both are 0, or ``teacher`` is
+            not as above.
     """
 
     def __init__(
@@ -45,6 +54,9 @@ class DDMHead(BaseModule):
         ddm_temperature: float = 0.2,
         beta: float = 1.0,
         teacher_temperature: float | None = None,
+        contrastive_weight: float = 1.0,
+        teacher: str = 'weak',
+        teacher_gradient: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -57,10 +69,23 @@ class DDMHead(BaseModule):
             )
         if beta < 0:
             raise ValueError(f'beta must not be negative, got {beta}; 0 switches the DDM loss off')
+        if contrastive_weight < 0 or not contrastive_weight + beta:
+            raise ValueError(
+                f'contrastive_weight must not be negative, and not 0 where beta is, got {contrastive_weight} '
+                f'and beta={beta}: one of the two losses has to train the model'
+            )
+        if teacher not in TEACHERS or (teacher_gradient and teacher == 'key'):
+            raise ValueError(
+                f"teacher must be 'weak' or 'key', and with teacher_gradient=True 'weak' (keys have no "
+                f'gradient), got {teacher!r}'
+            )
         self.temperature = temperature
         self.ddm_temperature = ddm_temperature
         self.teacher_temperature = teacher_temperature
         self.beta = beta
+        self.contrastive_weight = contrastive_weight
+        self.teacher = teacher
+        self.teacher_gradient = teacher_gradient
 
     def loss(self, weak: Sequence[Tensor], strong: Sequence[Tensor], bank: Bank) -> dict[str, Tensor]:
         """Weighted loss terms of one batch.
@@ -71,28 +96,55 @@ class DDMHead(BaseModule):
             bank: What the queries are compared with.
 
         Returns:
-            ``loss_contrastive`` and, with strong views and ``beta > 0``, ``loss_ddm`` (times beta).
+            ``loss_contrastive`` and ``chance_level`` unless ``contrastive_weight`` is 0;
+            ``loss_ddm`` where there are strong views and ``beta > 0``.
+
+        Raises:
+            ValueError: If a loss lacks its views.
         """
+        contrasted = weak if self.contrastive_weight > 0 else ()
         strong = strong if self.beta > 0 else ()
+        self._check_views(weak, strong, bank)
+        teachers = () if not strong else weak if self.teacher == 'weak' else [bank.positives]
+        reuse = bool(contrasted) and self.teacher == 'weak' and self.teacher_temperature == self.temperature
+        apart = () if reuse or self.teacher_gradient else [queries.detach() for queries in teachers]
         # One pass over the bank for all views; the teachers have it twice if at another temperature.
-        teachers = weak if strong and self.teacher_temperature != self.temperature else ()
         expected_keys, log_partitions = bank.attention(
-            torch.stack([*weak, *strong, *(queries.detach() for queries in teachers)]),
+            torch.stack([*contrasted, *strong, *apart]),
             [
-                *(self.temperature for _ in weak),
+                *(self.temperature for _ in contrasted),
                 *(self.ddm_temperature for _ in strong),
-                *(self.teacher_temperature for _ in teachers),
+                *(self.teacher_temperature for _ in apart),
             ],
         )
-        sizes = [len(weak), len(strong), len(teachers)]
+        sizes = [len(contrasted), len(strong), len(apart)]
         weak_keys, _, teacher_keys = expected_keys.split(sizes)
         weak_logs, strong_logs, _ = log_partitions.split(sizes)
-        losses = weak_logs - bank.positive_similarity(torch.stack(tuple(weak))) / self.temperature
-        terms = dict(loss_contrastive=losses.mean(dim=1).sum())
+        terms = self.contrastive_terms(contrasted, weak_logs, bank) if contrasted else {}
         if strong:
-            divergence = self._divergence(strong, strong_logs, teacher_keys if teachers else weak_keys)
-            terms['loss_ddm'] = self.beta * divergence
+            if self.teacher_gradient:
+                teacher_keys = bank.expected_key(torch.stack(tuple(teachers)), self.teacher_temperature)
+            elif reuse:
+                teacher_keys = weak_keys
+            terms['loss_ddm'] = self.beta * self._divergence(strong, strong_logs, teacher_keys)
         return terms
+
+    def contrastive_terms(
+        self, queries: Sequence[Tensor], log_partitions: Tensor, bank: Bank
+    ) -> dict[str, Tensor]:
+        """InfoNCE (equation 1), summed over views, and its value for a model that knows nothing.
+
+        Args:
+            queries: Unit-length queries of V views, each (N, C).
+            log_partitions: Theirs at ``temperature``, shape (V, N).
+            bank: What they belong to.
+        """
+        losses = log_partitions - bank.positive_similarity(torch.stack(tuple(queries))) / self.temperature
+        chance = self.contrastive_weight * len(queries) * math.log(len(bank))
+        return dict(
+            loss_contrastive=self.contrastive_weight * losses.mean(dim=1).sum(),
+            chance_level=log_partitions.new_full((), chance),
+        )
 
     def divergence(self, weak: Sequence[Tensor], strong: Sequence[Tensor], bank: Bank) -> Tensor:
         """Distributional divergence of strong views from weak ones, for any framework that has a bank.
@@ -121,3 +173,20 @@ class DDMHead(BaseModule):
     def _divergence(self, strong: Sequence[Tensor], log_partitions: Tensor, teachers: Tensor) -> Tensor:
         agreements = (torch.stack(tuple(strong)) * teachers.sum(dim=0)).sum(dim=-1) / self.ddm_temperature
         return (len(teachers) * log_partitions - agreements).mean(dim=1).sum()
+
+    def _check_views(self, weak: Sequence[Tensor], strong: Sequence[Tensor], bank: Bank) -> None:
+        if not weak and (self.contrastive_weight > 0 or self.teacher == 'weak'):
+            raise ValueError(
+                'there is no weak view for the contrastive loss, or to teach strong ones: set views.weak in '
+                "train_dataloader.dataset, or contrastive_weight=0 and teacher='key' in model.head"
+            )
+        if not weak and not strong:
+            raise ValueError(
+                'there is no view to train with: set views.weak or, with beta > 0, views.strong in '
+                'train_dataloader.dataset'
+            )
+        if self.contrastive_weight > 0 and not bank.holds_positives:
+            raise ValueError(
+                'the contrastive loss needs the positives in the bank: set model.bank to another than '
+                "'queue', or model.head.contrastive_weight to 0"
+            )

@@ -1,7 +1,6 @@
 """Contrastive Learning with Stronger Augmentations, arXiv 2104.07713."""
 
 import copy
-import math
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
@@ -18,6 +17,7 @@ from clsa_mm.models.queues.key_queue import KeyQueue
 from clsa_mm.models.selfsup.shuffle_bn import BatchShuffle, has_split_norm
 
 VIEW_ROLES = ('key', 'weak', 'strong')
+BANKS = ('batch', 'own', 'queue')
 
 
 @MODELS.register_module()
@@ -38,7 +38,11 @@ class CLSA(BaseSelfSupervisor):
             say 0.001. Defaults to 0.999.
         bank: ``'batch'``: the keys of the whole global batch and the queue (the official code, and the
             paper's sentence after equation 3). ``'own'``: each query's own key and the queue (the letter of
-            equations 1, 3 and 4, and MoCo). Defaults to ``'batch'``.
+            equations 1, 3 and 4, and MoCo). ``'queue'``: the queue alone, for heads without a contrastive
+            loss (ReSSL). Defaults to ``'batch'``.
+        symmetric: Also take the key view as a query, the first weak view as its key, and add the losses of
+            this exchange (``--sym`` of the official code). The queue takes the keys of both.
+            Defaults to False.
         channels_last: Keep images and convolutions in the channels-last memory format, which is faster
             with mixed precision on GPUs. Defaults to False.
         data_preprocessor: Defaults to ``ViewsDataPreprocessor``.
@@ -58,6 +62,7 @@ class CLSA(BaseSelfSupervisor):
         feat_dim: int = 128,
         momentum: float = 0.999,
         bank: str = 'batch',
+        symmetric: bool = False,
         channels_last: bool = False,
         data_preprocessor: dict | nn.Module | None = None,
         pretrained: str | None = None,
@@ -75,10 +80,11 @@ class CLSA(BaseSelfSupervisor):
         )
         if not 0 <= momentum <= 1:
             raise ValueError(f'momentum must be in [0, 1] (0.999 keeps 99.9 %), got {momentum}')
-        if bank not in ('batch', 'own'):
-            raise ValueError(f"bank must be 'batch' (CLSA) or 'own' (MoCo), got {bank!r}")
+        if bank not in BANKS:
+            raise ValueError(f"bank must be 'batch' (CLSA), 'own' (MoCo) or 'queue' (ReSSL), got {bank!r}")
         self.momentum = momentum
         self.bank = bank
+        self.symmetric = symmetric
         self.queue = KeyQueue(queue_len, feat_dim)
         self.key_encoder = nn.Sequential(
             OrderedDict(backbone=copy.deepcopy(self.backbone), neck=copy.deepcopy(self.neck))
@@ -94,31 +100,38 @@ class CLSA(BaseSelfSupervisor):
         r"""Losses of one batch (Algorithm 1 of the paper up to the update).
 
         Args:
-            inputs: The views by role, normalised images (N, 3, H, W): one ``'key'``, at least one ``'weak'``,
-                any number of ``'strong'``. N must be the same on every rank, H and W may differ.
+            inputs: The views by role, normalised images (N, 3, H, W): one ``'key'``, any number of ``'weak'``
+                and ``'strong'``. N must be the same on every rank, H and W may differ.
             data_samples: Unused.
             **kwargs: Unused.
 
         Returns:
-            The head's losses, scalars of at least float32, and what tells a healthy run from a collapsed one:
-            ``positive_similarity`` and ``negative_similarity`` (means of cosines of the first weak view),
-            ``feature_std`` (0 when collapsed, :math:`1 / \sqrt{C}` when spread evenly) and ``chance_level``
-            (:math:`\ln M` for each weak view: the contrastive loss of a model that knows nothing).
+            What the head returns, scalars of at least float32, and what tells a healthy run from a collapsed
+            one: ``positive_similarity`` and ``negative_similarity`` (means of cosines of the first weak view,
+            or where there is none the first strong one) and ``feature_std`` (0 when collapsed,
+            :math:`1 / \sqrt{C}` when spread evenly).
 
         Raises:
             ValueError: If the inputs are not views by role.
             RuntimeError: In training, if the keys of the iteration before were never enqueued.
         """
-        _check_views(inputs)
+        _check_views(inputs, self.symmetric)
         self._require_momentum_queue_hook()
-        weak = [self.encode_query(view) for view in inputs['weak']]
+        weak = [self.encode_query(view) for view in inputs.get('weak', ())]
         strong = [self.encode_query(view) for view in inputs.get('strong', ())]
         keys, own = self.encode_keys(inputs['key'][0])
         bank = self.make_bank(keys, own)
-        losses = self.head.loss(weak, strong, bank)
+        terms = self.head(weak, strong, bank)
+        statistics = _statistics([*weak, *strong][0], bank)
+        if self.symmetric:
+            turned = [*weak[1:], self.encode_query(inputs['key'][0])]
+            turned_keys, own = self.encode_keys(inputs['weak'][0])
+            turned_terms = self.head(turned, strong, self.make_bank(turned_keys, own))
+            terms = {name: value + turned_terms[name] for name, value in terms.items()}
+            keys = torch.cat([keys, turned_keys])
         if self.training:
             self._pending_keys = keys
-        return {**losses, **_statistics(weak, bank)}
+        return {**terms, **statistics}
 
     def make_bank(self, keys: Tensor, own: slice) -> Bank:
         """What the queries of this rank are compared with.
@@ -129,7 +142,9 @@ class CLSA(BaseSelfSupervisor):
         """
         if self.bank == 'batch':
             return Bank(keys[own], [keys, self.queue.keys])
-        return Bank(keys[own], [self.queue.keys], own=keys[own][:, None])
+        if self.bank == 'own':
+            return Bank(keys[own], [self.queue.keys], own=keys[own][:, None])
+        return Bank(keys[own], [self.queue.keys], holds_positives=False)
 
     def encode_query(self, images: Tensor) -> Tensor:
         """Images (N, 3, H, W) -> unit-length queries (N, C), at least float32, with gradient."""
@@ -197,7 +212,7 @@ class CLSA(BaseSelfSupervisor):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
-def _check_views(inputs: Mapping[str, list[Tensor]]) -> None:
+def _check_views(inputs: Mapping[str, list[Tensor]], symmetric: bool) -> None:
     remedy = 'set them in train_dataloader.dataset.views, with PackViews and ViewsDataPreprocessor behind it'
     if not isinstance(inputs, Mapping):
         raise ValueError(
@@ -205,9 +220,10 @@ def _check_views(inputs: Mapping[str, list[Tensor]]) -> None:
             f'{type(inputs).__name__}: {remedy}'
         )
     numbers = {role: len(views) for role, views in inputs.items()}
-    if numbers.get('key') != 1 or not numbers.get('weak') or set(numbers) - set(VIEW_ROLES):
+    queries = numbers.get('weak', 0) if symmetric else numbers.get('weak', 0) + numbers.get('strong', 0)
+    if numbers.get('key') != 1 or not queries or set(numbers) - set(VIEW_ROLES):
         raise ValueError(
-            "CLSA takes one 'key' view, at least one 'weak' and any number of 'strong', got "
+            f"CLSA takes one 'key' view and at least one 'weak'{'' if symmetric else ' or strong'} view, got "
             f'{numbers}: {remedy}'
         )
 
@@ -218,11 +234,9 @@ def _shuffle(batch_size: int, queue: KeyQueue, splits: bool) -> BatchShuffle:
 
 
 @torch.no_grad()
-def _statistics(weak: list[Tensor], bank: Bank) -> dict[str, Tensor]:
-    queries = weak[0]
+def _statistics(queries: Tensor, bank: Bank) -> dict[str, Tensor]:
     return dict(
         positive_similarity=bank.positive_similarity(queries).mean(),
         negative_similarity=bank.negative_similarity(queries).mean(),
         feature_std=queries.std(dim=0, correction=0).mean(),
-        chance_level=queries.new_full((), len(weak) * math.log(len(bank))),
     )
