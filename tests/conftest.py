@@ -11,6 +11,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.runner import CheckpointLoader
+from small_networks import small_network, small_sizes
 from yapf.yapflib import yapf_api
 
 import clsa_mm  # noqa: F401  registers everything
@@ -66,21 +67,16 @@ def tiny_pretraining(image_root: Path, tmp_path: Path) -> Callable[..., Config]:
     def make(name: str = 'cifar10/clsa_r18_1xb256_200e_cifar10.py', **options: object) -> Config:
         path = ROOT / 'configs' / name
         whole = Config.fromfile(path)
-        backbone = whole.model.backbone
-        channels = 8 * (4 if backbone.depth == 50 else 1)
-        small = {
+        views = whole.train_dataloader.dataset.views
+        small = small_network(whole.model) | {
             'work_dir': str(tmp_path / 'work'),
             'env_cfg.dist_cfg.backend': 'gloo',
-            'model.backbone.base_channels': 8,
-            'model.backbone.stem_channels': 8,
-            'model.neck.in_channels': 8 * channels,
-            'model.neck.hid_channels': 32,
-            'model.queue_len': 24,
             'train_dataloader.dataset.data_root': str(image_root),
             'train_dataloader.dataset.data_prefix': 'train',
-            'train_dataloader.dataset.views.key.size': 32,
-            'train_dataloader.dataset.views.weak.size': 32,
-            'train_dataloader.dataset.views.strong.size': 24,
+            **{
+                f'train_dataloader.dataset.views.{role}.size': small_sizes(settings.size, role)
+                for role, settings in views.items()
+            },
             'train_dataloader.batch_size': 8,
             'train_dataloader.num_workers': 0,
             'train_dataloader.pin_memory': False,
@@ -88,8 +84,6 @@ def tiny_pretraining(image_root: Path, tmp_path: Path) -> Callable[..., Config]:
         }
         if 'knn' in whole.default_hooks:
             small['default_hooks.knn'] = None
-        if backbone.norm_cfg.type == 'SplitBN':  # into parts of more than one image
-            small['model.backbone.norm_cfg.num_splits'] = 2
         return load_config(path, small | options)
 
     return make

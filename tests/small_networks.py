@@ -1,0 +1,35 @@
+"""Options that make the network and the views of a pretraining config small."""
+
+from collections.abc import Sequence
+
+from mmengine.config import ConfigDict
+
+
+def small_network(model: ConfigDict) -> dict[str, object]:
+    """Options for a narrow backbone, a narrow projection and a short queue of any pretraining model."""
+    options = {}
+    if 'queue_len' in model:
+        options['model.queue_len'] = 24
+    channels = _SMALL_BACKBONES[model.backbone.type](model.backbone, options)
+    neck = model.get('neck') or {}
+    if 'in_channels' in neck:
+        options['model.neck.in_channels'] = channels
+    if 'hid_channels' in neck:
+        options['model.neck.hid_channels'] = 32
+    return options
+
+
+def small_sizes(sizes: int | Sequence[int], role: str) -> int | list[int]:
+    """32 pixels for key and weak views, 24 for strong ones."""
+    pixels = 24 if role == 'strong' else 32
+    return pixels if isinstance(sizes, int) else [pixels] * len(sizes)
+
+
+def _small_resnet(backbone: ConfigDict, options: dict[str, object]) -> int:
+    options.update({'model.backbone.base_channels': 8, 'model.backbone.stem_channels': 8})
+    if backbone.get('norm_cfg', {}).get('type') == 'SplitBN':  # into parts of more than one image
+        options['model.backbone.norm_cfg.num_splits'] = 2
+    return 64 * (4 if backbone.depth == 50 else 1)
+
+
+_SMALL_BACKBONES = dict(ResNet=_small_resnet, ResNet_CIFAR=_small_resnet)
