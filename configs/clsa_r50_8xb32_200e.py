@@ -67,6 +67,7 @@ train_dataloader = dict(
                 prob=0.5,
                 policy='paper',
                 ops=dict(),
+                replacement=True,
             ),
         ),
     ),

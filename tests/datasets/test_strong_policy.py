@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -117,6 +118,27 @@ def test_draws_are_uniform_with_replacement(policy: str) -> None:
     assert repeats == pytest.approx(1 - 14 * 13 * 12 * 11 * 10 / 14**5, abs=0.03)
 
 
+def test_draws_without_replacement_are_distinct_in_every_order_alike() -> None:
+    """Of three operations two: the six ordered pairs are equally likely, magnitudes as before."""
+    only = dict.fromkeys(TABLE_1.keys() - {'Invert', 'Rotate', 'Equalize'})
+    policy, rng = StrongPolicy(2, 1.0, ops=only, replacement=False), np.random.default_rng(0)
+    draws = [policy.draw(rng) for _ in range(3000)]
+    pairs = Counter(tuple(name for name, _ in ops) for ops in draws)
+    assert set(pairs) == set(permutations(['Invert', 'Rotate', 'Equalize'], 2))
+    assert chisquare(list(pairs.values())).pvalue > 1e-3
+    degrees = [magnitude for ops in draws for name, magnitude in ops if name == 'Rotate']
+    assert kstest(degrees, 'uniform', args=(-30, 60)).pvalue > 1e-3
+
+
+def test_without_replacement_each_is_still_applied_with_prob() -> None:
+    rng, policy = np.random.default_rng(0), StrongPolicy(replacement=False)
+    draws = [policy.draw(rng) for _ in range(4000)]
+    applied = np.array([len(ops) for ops in draws])
+    assert all(len({name for name, _ in ops}) == len(ops) for ops in draws)
+    assert applied.mean() == pytest.approx(2.5, abs=0.06)
+    assert applied.var() == pytest.approx(1.25, abs=0.08)
+
+
 @pytest.mark.parametrize('prob', [0.0, 0.5, 1.0])
 def test_each_drawn_operation_is_applied_with_prob(prob: float) -> None:
     rng, policy = np.random.default_rng(0), StrongPolicy(prob=prob)
@@ -184,6 +206,8 @@ def test_operations_draw_from_the_generator_they_get(noise: str) -> None:
         (dict(ops=dict(Rotate=(30, 0))), r'ops.Rotate must be .* with low <= high, got \(30, 0\)'),
         (dict(ops=dict(Solarize=(256, 0))), r'ops.Solarize must be .* with low <= high'),
         (dict(ops=['Rotate']), r"ops must be a dict, name -> \(low, high\) or None, got \['Rotate'\]"),
+        (dict(replacement='False'), r"replacement must be True \(the paper\) or False, got 'False'"),
+        (dict(num_ops=15, replacement=False), r'num_ops=15 distinct .* a pool of 14: .*replacement=True'),
         (dict(ops=dict.fromkeys(TABLE_1)), r'leaves no operation to draw; num_ops=0'),
     ],
 )

@@ -66,7 +66,8 @@ def test_one_line_of_an_inheriting_config_changes_one_setting(tmp_path: Path) ->
     (tmp_path / 'cifar.py').write_text(
         "_base_ = ['base.py']\n"
         'small = dict(size=32, recipe=dict(blur_prob=0.0))\n'
-        'views = dict(key=small, weak=small, strong=dict(size=24, area=(0.1, 0.6), num_ops=3))'
+        'views = dict(key=small, weak=small, strong=dict('
+        'size=24, area=(0.1, 0.6), num_ops=3, replacement=False))'
     )
     cfg = Config.fromfile(tmp_path / 'cifar.py')
     cfg.merge_from_dict({'views.strong.prob': 0.25})
@@ -74,6 +75,7 @@ def test_one_line_of_an_inheriting_config_changes_one_setting(tmp_path: Path) ->
     assert (key.size, weak.size, strong.size) == (32, 32, 24)
     assert (key.recipe.blur_prob, strong.recipe.blur_prob) == (0.0, 0.5)
     assert (strong.area, strong.strong.num_ops, strong.strong.prob) == ((0.1, 0.6), 3, 0.25)
+    assert (strong.strong.replacement, weak.strong.replacement) == (False, True)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from clsa_mm.datasets.views.strong_policy import Range, StrongPolicy
 class StrongAugment(BaseTransform):
     """The strong augmentation of `CLSA <https://arxiv.org/abs/2104.07713>`_ (Table 1).
 
-    It draws ``num_ops`` operations with replacement and applies each, in the order drawn, with
+    It draws ``num_ops`` operations and applies each, in the order drawn, with
     probability ``prob`` and a magnitude of its own. It belongs behind the transforms of a weak
     view, which a strong view undergoes first. All randomness follows numpy's global generator.
     :class:`MakeViews` has the same operations as settings; this transform is for pipelines written out.
@@ -27,6 +27,7 @@ class StrongAugment(BaseTransform):
         policy: Likewise. Defaults to ``'paper'``.
         channel_order: ``'bgr'`` (OpenMMLab's) or ``'rgb'``. Defaults to ``'bgr'``.
         ops: Likewise. Defaults to None.
+        replacement: Likewise. Defaults to True.
 
     Raises:
         ValueError: For an argument outside its range, or an image that is not uint8 of three
@@ -45,10 +46,11 @@ class StrongAugment(BaseTransform):
         policy: str = 'paper',
         channel_order: str = 'bgr',
         ops: Mapping[str, Range | None] | None = None,
+        replacement: bool = True,
     ) -> None:
         if channel_order not in ('bgr', 'rgb'):
             raise ValueError(f"channel_order must be 'bgr' or 'rgb', got {channel_order!r}")
-        self.policy = StrongPolicy(num_ops, prob, policy, ops)
+        self.policy = StrongPolicy(num_ops, prob, policy, ops, replacement)
         self.channel_order = channel_order
         self._generator = ViewGenerator()
 

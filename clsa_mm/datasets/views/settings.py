@@ -33,6 +33,7 @@ class RoleSettings:
         prob: Probability of each. Defaults to 0.5.
         policy: ``'paper'`` or ``'official'``. Defaults to ``'paper'``.
         ops: Changes to the policy's pool; see :class:`StrongPolicy`. Defaults to none.
+        replacement: Whether an operation may be drawn several times per view. Defaults to True.
     """
 
     size: int | Sequence[int]
@@ -44,6 +45,7 @@ class RoleSettings:
     prob: float = 0.5
     policy: str = 'paper'
     ops: Mapping[str, Range | None] | None = None
+    replacement: bool = True
 
 
 class View:
@@ -70,7 +72,9 @@ class View:
         for name in recipe:
             choose(name, inspect.signature(RECIPES.get(kind)).parameters, f'views.{role}.recipe')
         self.recipe = RECIPES.get(kind)(**recipe)
-        self.strong = StrongPolicy(settings.num_ops, settings.prob, settings.policy, settings.ops)
+        self.strong = StrongPolicy(
+            settings.num_ops, settings.prob, settings.policy, settings.ops, settings.replacement
+        )
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Make the view.

@@ -46,7 +46,7 @@ POLICIES = ('paper', 'official')
 
 
 class StrongPolicy:
-    """Draws ``num_ops`` operations with replacement and applies each with probability ``prob``.
+    """Draws ``num_ops`` operations and applies each with probability ``prob``.
 
     Args:
         num_ops: Operations drawn per image. Defaults to 5 (paper).
@@ -58,6 +58,9 @@ class StrongPolicy:
             ``STRONG_OPS``, or changes the range of one; ``None`` in place of a range removes it. Only where
             the policy's own range runs downward (the official Solarize) may a new one. Each operation is
             tried at both ends of its range. Defaults to None: no changes.
+        replacement: Whether one operation may be drawn several times for an image (section 3.3 of the paper,
+            the official code). If not, the ``num_ops`` operations are distinct, each set and order of them
+            equally likely. Defaults to True.
 
     Raises:
         ValueError: For an argument outside its range, an unknown name or an operation that fails.
@@ -69,6 +72,7 @@ class StrongPolicy:
         prob: float = 0.5,
         policy: str = 'paper',
         ops: Mapping[str, Range | None] | None = None,
+        replacement: bool = True,
     ) -> None:
         if isinstance(num_ops, bool) or not isinstance(num_ops, int) or num_ops < 0:
             raise ValueError(f'num_ops must be a whole number >= 0 (the paper uses 5), got {num_ops!r}')
@@ -87,6 +91,14 @@ class StrongPolicy:
         self.pool = {name: limits for name, limits in pool.items() if limits is not None}
         if num_ops and not self.pool:
             raise ValueError(f'ops={ops!r} leaves no operation to draw; num_ops=0 switches them off.')
+        if not isinstance(replacement, bool):
+            raise ValueError(f'replacement must be True (the paper) or False, got {replacement!r}')
+        if not replacement and num_ops > len(self.pool):
+            raise ValueError(
+                f'num_ops={num_ops} distinct operations cannot be drawn from a pool of {len(self.pool)}: '
+                'lower num_ops, add operations by `ops`, or set replacement=True'
+            )
+        self.replacement = replacement
         self._operations = {name: STRONG_OPS.get(name) for name in self.pool}
         self._names = list(self.pool)
 
@@ -99,9 +111,10 @@ class StrongPolicy:
         Returns:
             Names and magnitudes, at most ``num_ops``, in order of application.
         """
-        drawn = []
+        drawn, names = [], self._names if self.replacement else self._names.copy()
         for _ in range(self.num_ops):
-            name = self._names[int(len(self._names) * rng.random())]
+            place = int(len(names) * rng.random())
+            name = names[place] if self.replacement else names.pop(place)
             if rng.random() < self.prob:
                 drawn.append((name, self._magnitude(name, rng)))
         return drawn
@@ -130,7 +143,8 @@ class StrongPolicy:
     def __repr__(self) -> str:
         """Show the arguments."""
         pool = ', '.join(f'{name}{limits}' for name, limits in self.pool.items())
-        return f'StrongPolicy(num_ops={self.num_ops}, prob={self.prob}, policy={self.policy!r}: {pool})'
+        drawn = f'num_ops={self.num_ops}, prob={self.prob}, policy={self.policy!r}'
+        return f'StrongPolicy({drawn}, replacement={self.replacement}: {pool})'
 
     def _magnitude(self, name: str, rng: np.random.Generator) -> float:
         low, high = self.pool[name]
