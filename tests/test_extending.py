@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
 from doc_commands import blocks
 from mmengine.registry import MODELS
 from mmengine.runner import Runner
@@ -12,6 +14,7 @@ from shrunken_configs import shrink
 
 from clsa_mm.datasets.views.strong_ops import STRONG_OPS
 from clsa_mm.engine.settings import load_config
+from clsa_mm.models import Bank
 
 FILES = {
     block.text.splitlines()[0].removeprefix('# '): block.text
@@ -20,7 +23,7 @@ FILES = {
 }
 CONFIGS = {
     'clsa-cutout_r50_8xb32_200e.py': {'loss_contrastive', 'loss_ddm'},
-    'clsa-contrastive_r50_8xb32_200e.py': {'loss_contrastive', 'loss_strong'},
+    'align-uniform_r50_8xb32_200e.py': {'loss_align', 'loss_uniform'},
     'simclr-ddm_r50_8xb32_200e.py': {'loss_contrastive', 'loss_ddm'},
     'clsa-own-bank_r50_8xb32_400e.py': {'loss_contrastive', 'loss_ddm'},
 }
@@ -72,6 +75,20 @@ def test_the_operation_covers_a_square_and_is_drawn(written):
     covered = STRONG_OPS.get('Cutout')(image, 0.3, np.random.default_rng(0))
     assert (covered == 128).all(axis=2).sum() == 36  # 0.3 of 20 pixels, squared
     assert not image.any()
+
+
+def test_the_loss_is_that_of_pairwise_distances(written):
+    load_config(written / 'align-uniform_r50_8xb32_200e.py')
+    weak, strong, keys, queue = (
+        F.normalize(torch.randn(number, 6, dtype=torch.float64), dim=1) for number in (3, 3, 3, 9)
+    )
+    head = MODELS.build(dict(type='AlignUniformHead', t=3.0, uniform_weight=0.5))
+    terms = head([weak], [strong], Bank(keys, [keys, queue]))
+    align = sum(((z - k) ** 2).sum() for view in (weak, strong) for z, k in zip(view, keys, strict=True)) / 3
+    potentials = [torch.exp(-3 * torch.cdist(view, torch.cat([keys, queue])) ** 2) for view in (weak, strong)]
+    uniform = sum(potential.mean(dim=1).log().mean() for potential in potentials)
+    torch.testing.assert_close(terms['loss_align'], align)
+    torch.testing.assert_close(terms['loss_uniform'], 0.5 * uniform)
 
 
 def test_the_ablation_is_what_it_says(written):

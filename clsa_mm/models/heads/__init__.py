@@ -2,5 +2,6 @@
 
 from clsa_mm.models.heads.bank_head import BankHead
 from clsa_mm.models.heads.ddm_head import DDMHead
+from clsa_mm.models.heads.strong_contrastive_head import StrongContrastiveHead
 
-__all__ = ['BankHead', 'DDMHead']
+__all__ = ['BankHead', 'DDMHead', 'StrongContrastiveHead']
