@@ -10,6 +10,7 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner
 from shrunken_configs import all_configs
 
+from clsa_mm.datasets.views import build_views
 from clsa_mm.engine.settings import READ, load_config, settings
 
 ROOT = Path(__file__).parents[1] / 'configs'
@@ -22,6 +23,10 @@ LINEAR = [
 LOSSES = {
     'mocov2_r50_8xb32_200e.py': {'loss_contrastive'},
     'cifar10/mocov2_r18_1xb256_200e_cifar10.py': {'loss_contrastive'},
+    'ablations/mocov2-strong-query_r50_8xb32_200e.py': {'loss_contrastive'},
+    'ablations/mocov2-strong-query-key_r50_8xb32_200e.py': {'loss_contrastive'},
+    'ablations/mocov2-equal-compute_r50_8xb32_1000e.py': {'loss_contrastive'},
+    'ablations/clsa-contrastive_r50_8xb32_200e.py': {'loss_contrastive', 'loss_strong'},
 }
 _built = set()
 
@@ -91,6 +96,39 @@ def test_baseline_is_the_same_training_without_ddm(folder):
     moco.train_dataloader.dataset.views.strong.num_views = 1
     moco.model.bank = 'batch'
     assert moco.to_dict() == clsa.to_dict()
+
+
+def test_the_paper_s_and_the_official_clsa_multi():
+    """Section 4.2 of the paper and ``cmd/run_multi.sh``: role, size, least and largest area of each view."""
+    crops = [
+        (224, 0.2, 1.0),
+        (192, 0.172, 0.86),
+        (160, 0.143, 0.715),
+        (128, 0.114, 0.571),
+        (96, 0.086, 0.429),
+    ]
+    key, whole = ('key', 224, 0.2, 1.0), ('weak', 224, 0.2, 1.0)
+    weak, strong = ([(role, *crop) for crop in crops] for role in ('weak', 'strong'))
+    expected = {'clsa-multi': [key, whole, *strong], 'clsa-multi-official': [key, *weak, *strong]}
+    for name, views in expected.items():
+        for epochs in (200, 800):
+            cfg = Config.fromfile(ROOT / f'{name}_r50_8xb32_{epochs}e.py')
+            built = build_views(cfg.train_dataloader.dataset.views)
+            assert [(view.role, view.size, *view.area) for view in built] == views
+            assert [view.strong.num_ops for view in built] == [5 * (view[0] == 'strong') for view in views]
+            assert cfg.model == Config.fromfile(ROOT / f'clsa_r50_8xb32_{epochs}e.py').model
+
+
+def test_groups_of_strong_operations():
+    """Section 3.3 of the paper: geometric and other operations, which Table 1 lists."""
+    groups = dict(
+        geometric='ShearX ShearY TranslateX TranslateY Rotate',
+        photometric='AutoContrast Invert Equalize Solarize Posterize Contrast Color Brightness Sharpness',
+    )
+    for name, group in groups.items():
+        cfg = Config.fromfile(ROOT / f'ablations/clsa-{name}_r50_8xb32_200e.py')
+        strong = build_views(cfg.train_dataloader.dataset.views)[-1].strong
+        assert list(strong.pool) == group.split()
 
 
 BASES = sorted(str(path.relative_to(ROOT)) for path in (ROOT / '_base_').rglob('*.py'))

@@ -63,10 +63,15 @@ def test_every_figure_says_whose_it_is():
 
 
 def test_figures_of_the_authors():
-    """arXiv 2104.07713: CLSA-Single on ImageNet after 100 to 800 epochs, and the transfer of Table 3."""
+    """arXiv 2104.07713: CLSA on ImageNet after 100 to 800 epochs, ablations, and the transfer of Table 3."""
     metrics = {model['Name']: result['Metrics'] for model in MODELS for result in model['Results'] or []}
     top1 = [metrics[f'clsa_r50_8xb32_{epochs}e']['Top 1 Accuracy (paper)'] for epochs in (100, 150, 200, 800)]
     assert top1 == [67.2, 68.3, 69.4, 72.2]
+    multi = [metrics[f'clsa-multi_r50_8xb32_{epochs}e']['Top 1 Accuracy (paper)'] for epochs in (200, 800)]
+    assert multi == [73.3, 76.2]
+    ablations = ('mocov2-strong-query', 'mocov2-strong-query-key', 'clsa-contrastive')  # Table 4
+    top1 = [metrics[f'{name}_r50_8xb32_200e']['Top 1 Accuracy (paper)'] for name in ablations]
+    assert top1 == [67.7, 67.0, 68.0]
     assert metrics['mocov2_r50_8xb32_200e'] == {'Top 1 Accuracy (paper)': 67.5}
     assert metrics['linear_r50_1xb256_100e_voc07'] == {'Per Image AP (paper)': 93.6}
     assert metrics['faster-rcnn_r50-c4_8xb2-24k_voc0712'] == {'AP50 (paper)': 83.2}

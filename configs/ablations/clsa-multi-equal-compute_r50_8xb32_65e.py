@@ -1,0 +1,10 @@
+"""CLSA-Multi (the paper's text) for as many operations as MoCo v2 takes in 200 epochs.
+
+The epochs follow from the cost of a step: ``tools/analysis_tools/get_cost.py``, docs/methods/clsa.md.
+
+    tools/dist_train.sh configs/ablations/clsa-multi-equal-compute_r50_8xb32_65e.py 8
+"""
+
+_base_ = '../clsa-multi_r50_8xb32_200e.py'
+
+train_cfg = dict(max_epochs=65)
