@@ -14,8 +14,8 @@ from clsa_mm.datasets.views.strong_policy import Range, StrongPolicy
 class StrongAugment(BaseTransform):
     """The strong augmentation of `CLSA <https://arxiv.org/abs/2104.07713>`_ (Table 1).
 
-    It draws ``num_ops`` operations and applies each, in the order drawn, with
-    probability ``prob`` and a magnitude of its own. It belongs behind the transforms of a weak
+    It draws ``num_ops`` operations and applies each, in the order drawn, with probability
+    ``prob`` and a magnitude of its own. It belongs behind the transforms of a weak
     view, which a strong view undergoes first. All randomness follows numpy's global generator.
     :class:`MakeViews` has the same operations as settings; this transform is for pipelines written out.
 
