@@ -2,5 +2,7 @@
 
 from clsa_mm.models.heads.bank_head import BankHead
 from clsa_mm.models.heads.ddm_head import DDMHead
+from clsa_mm.models.heads.feature_transform_head import FeatureTransformHead
+from clsa_mm.models.heads.mochi_head import MoCHiHead
 
-__all__ = ['BankHead', 'DDMHead']
+__all__ = ['BankHead', 'DDMHead', 'FeatureTransformHead', 'MoCHiHead']
