@@ -30,7 +30,7 @@ def feature_transform(
     temperature: float,
     append: bool = False,
 ) -> Tensor:
-    """Section 4 of feature transformation; shares (N, C) and queue_shares (K, C), None for none."""
+    """The loss of feature transformation; shares (N, C) and queue_shares (K, C), None for none."""
     negatives = list(queue)
     if queue_shares is not None:
         mixed = [mix(queue[j], queue[permutation[j]], queue_shares[j]) for j in range(len(queue))]

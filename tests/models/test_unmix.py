@@ -43,7 +43,7 @@ def test_mixtures_equal_a_loop_over_pixels(seed):
     batch = torch.rand(3, 3, 12, 12, dtype=torch.float64)
     before = batch.clone()
     torch.manual_seed(seed)
-    mixtures, share = mix_with_reverse(batch, 0.5, 1.0)
+    mixtures, share = mix_with_reverse(batch, 0.5, 1)
     torch.manual_seed(seed)
     expected, expected_share = slow.unmix_images(batch, *drawn(12))
     torch.testing.assert_close(mixtures, expected)

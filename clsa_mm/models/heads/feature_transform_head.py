@@ -20,8 +20,8 @@ LEVELS = ('batch', 'sample', 'dimension')
 class FeatureTransformHead(DDMHead):
     r"""Contrasts transformed features: harder positives, more diverse negatives.
 
-    A query :math:`z` and its positive :math:`k` move apart (section 4.1 of the paper), and each negative of
-    the queue is mixed with another one, :math:`\pi` being a random permutation (equation 5):
+    A query :math:`z` and its positive :math:`k` move apart, and each negative of the queue is mixed with
+    another one, :math:`\pi` being a random permutation (equation 5 of the paper):
 
     .. math::
         \hat z = \lambda z + (1 - \lambda) k, \quad \hat k = \lambda k + (1 - \lambda) z, \quad

@@ -86,7 +86,7 @@ def mix_with_reverse(images: Tensor, global_prob: float, alpha: float) -> tuple[
     Returns:
         Mixtures of the same shape, and the share of the batch in its own order that they have, in [0, 1].
     """
-    concentration = torch.tensor(alpha)
+    concentration = torch.tensor(float(alpha))
     share = torch.distributions.Beta(concentration, concentration).sample().item()
     if torch.rand(()).item() < global_prob:
         return torch.lerp(images.flip(0), images, share), share
