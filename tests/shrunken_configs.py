@@ -31,6 +31,9 @@ def shrink(cfg: Config, pixels: int = 64, batch_size: int = 4) -> Config:
             node['size'] = min(sizes, pixels) if isinstance(sizes, int) else [min(s, pixels) for s in sizes]
         if node.get('type') == 'SplitBN':
             node.num_splits = 2
+        if 'subfolders' in node:  # which a small data set has not
+            del node['subfolders']
+            node.type = node.type.replace('ClassFolders', 'CustomDataset')
         if node.get('type') == 'KNNHook':
             node.update(k=2, max_bank=None, batch_size=batch_size, num_workers=0)
         if 'rcnn' in node and 'rpn_proposal' in node:  # a detector's train_cfg
@@ -56,6 +59,11 @@ def _shrink_model(model: ConfigDict) -> None:
     """ResNet-18 in place of ResNet-50, a narrow one for CIFAR, and a short queue."""
     if 'queue_len' in model:
         model.queue_len = min(model.queue_len, 64)
+    head = model.get('head') or {}
+    if 'start_epoch' in head:
+        head.start_epoch = 0
+    if 'num_hard' in head:
+        head.num_hard = 16
     if model.backbone.type == 'ResNet_CIFAR':
         model.backbone.update(base_channels=8, stem_channels=8)
         _set_channels(model, 64)

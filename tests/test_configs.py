@@ -17,7 +17,12 @@ ROOT = Path(__file__).parents[1] / 'configs'
 PRETRAINING = [name for name in all_configs() if not name.startswith(('benchmarks/', 'mmselfsup/'))]
 LINEAR = [
     f'benchmarks/classification/linear_{name}.py'
-    for name in ('r50_8xb32_100e_imagenet', 'r18_1xb256_100e_cifar10', 'r18_1xb64_15e_embedded')
+    for name in (
+        'r50_8xb32_100e_imagenet',
+        'r50_8xb32_100e_imagenet100',
+        'r18_1xb256_100e_cifar10',
+        'r18_1xb64_15e_embedded',
+    )
 ]
 # The loss terms of what has others than CLSA's two.
 LOSSES = {
@@ -27,6 +32,14 @@ LOSSES = {
     'ablations/mocov2-strong-query-key_r50_8xb32_200e.py': {'loss_contrastive'},
     'ablations/mocov2-equal-compute_r50_8xb32_1000e.py': {'loss_contrastive'},
     'ablations/clsa-contrastive_r50_8xb32_200e.py': {'loss_contrastive', 'loss_strong'},
+    'moco/mochi_r50_8xb32_200e.py': {'loss_contrastive'},
+    'moco/mocov1_r50_8xb32_200e.py': {'loss_contrastive'},
+    'moco/unmix_r50_8xb32_200e.py': {'loss_contrastive', 'loss_mixed', 'loss_mixed_reverse'},
+    **{
+        name: {'loss_contrastive'}
+        for name in PRETRAINING
+        if name.startswith(('feature_transformation/mocov1', 'feature_transformation/mocov2'))
+    },
 }
 _built = set()
 

@@ -15,6 +15,7 @@ from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 from mmpretrain.datasets import CustomDataset
 
+from clsa_mm.datasets.class_lists import check_folders, class_folders
 from clsa_mm.datasets.transforms.load_image import CorruptImageError, LoadImage
 from clsa_mm.datasets.transforms.make_views import MakeViews, PackViews
 
@@ -48,6 +49,8 @@ class ImageFolder(CustomDataset):
             ``IMAGE_EXTENSIONS``.
         max_corrupt: Corrupt files to tolerate. Defaults to None: 1 % of the images,
             at least 10.
+        subfolders: Take images of these folders in ``data_prefix`` alone: their names, or that of a list in
+            ``CLASS_LISTS`` (``'imagenet100'``). Defaults to None: all.
         views: Views of a pretraining sample by role; in place of ``pipeline``, which becomes
             [LoadImage, MakeViews(views), PackViews]. Defaults to None.
         **kwargs: Of mmpretrain's ``BaseDataset``: ``pipeline``, ``indices``, ``test_mode``,
@@ -66,6 +69,7 @@ class ImageFolder(CustomDataset):
         ann_file: str = '',
         extensions: Sequence[str] = IMAGE_EXTENSIONS,
         max_corrupt: int | None = None,
+        subfolders: str | Sequence[str] | None = None,
         views: Mapping[str, Mapping[str, Any]] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -74,6 +78,7 @@ class ImageFolder(CustomDataset):
                 raise ValueError('Give `views` or a `pipeline`, not both: `views` makes the pipeline.')
             kwargs['pipeline'] = [LoadImage(), MakeViews(views), PackViews()]
         self.max_corrupt = max_corrupt
+        self.subfolders = None if subfolders is None else class_folders(subfolders)
         self._rank = get_rank()
         super().__init__(data_root, data_prefix, ann_file, with_label=False, extensions=extensions, **kwargs)
 
@@ -142,6 +147,9 @@ class ImageFolder(CustomDataset):
         else:
             files = backend.list_dir_or_file(root, list_dir=False, recursive=True)
             paths = sorted(p for p in files if self.is_valid_file(p) and not _is_hidden(p))
+        if self.subfolders:
+            wanted = set(self.subfolders)
+            paths = [path for path in paths if path.split('/')[0] in wanted]
         if not paths:
             raise FileNotFoundError(f'No images listed in or below {self._where()}.')
         return [{'img_path': backend.join_path(root, path)} for path in paths]
@@ -154,8 +162,10 @@ class ImageFolder(CustomDataset):
     def _scan(self, root: str) -> list[str]:
         if not os.path.isdir(root):
             raise FileNotFoundError(_missing_folder_message(os.path.abspath(root)))
+        if self.subfolders:
+            check_folders(root, self.subfolders)
         others: Counter[str] = Counter()
-        paths = list(_walk(root, self.extensions, others))
+        paths = list(_walk(root, self.extensions, others, self.subfolders or ('',)))
         if not paths:
             found = ', '.join(f'{n} x {kind}' for kind, n in others.most_common(10))
             raise FileNotFoundError(
@@ -216,10 +226,12 @@ class ImageFolder(CustomDataset):
         return int(words[0] % np.uint64(len(self)))
 
 
-def _walk(root: str, extensions: tuple[str, ...], others: Counter[str]) -> Iterator[str]:
-    """Yield the images below ``root``, relative to it, and count the other files by extension."""
+def _walk(
+    root: str, extensions: tuple[str, ...], others: Counter[str], starts: Sequence[str]
+) -> Iterator[str]:
+    """Yield the images below ``starts``, relative to ``root``, and count other files by extension."""
     visited = set()
-    folders = ['']
+    folders = [*reversed(starts)]
     while folders:
         folder = folders.pop()
         status = os.stat(os.path.join(root, folder))

@@ -2,9 +2,9 @@
 
 from clsa_mm.models.bank import Bank
 from clsa_mm.models.data_preprocessor import ViewsDataPreprocessor
-from clsa_mm.models.heads import BankHead, DDMHead, StrongContrastiveHead
+from clsa_mm.models.heads import BankHead, DDMHead, FeatureTransformHead, MoCHiHead, StrongContrastiveHead
 from clsa_mm.models.queues import KeyQueue
-from clsa_mm.models.selfsup import CLSA
+from clsa_mm.models.selfsup import CLSA, UnMix
 from clsa_mm.models.split_batch_norm import SplitBN
 
 __all__ = [
@@ -12,8 +12,11 @@ __all__ = [
     'Bank',
     'BankHead',
     'DDMHead',
+    'FeatureTransformHead',
     'KeyQueue',
+    'MoCHiHead',
     'SplitBN',
     'StrongContrastiveHead',
+    'UnMix',
     'ViewsDataPreprocessor',
 ]

@@ -61,6 +61,20 @@ class Bank:
         """Number of keys that one query meets, M."""
         return sum(len(keys) for keys in self.shared) + (0 if self.own is None else self.own.shape[1])
 
+    @property
+    def negatives(self) -> tuple[Tensor, ...]:
+        """Keys that are a negative of every query: ``shared``, where the positives stand apart from them.
+
+        Raises:
+            ValueError: If the positives are among ``shared``, or ``own`` has more than the positives.
+        """
+        if self.holds_positives and (self.own is None or self.own.shape[1] != 1):
+            raise ValueError(
+                'negatives can be transformed or mixed only where they stand apart from the positives: '
+                "set model.bank='own'"
+            )
+        return self.shared
+
     def attention(self, queries: Tensor, temperature: float | Sequence[float]) -> tuple[Tensor, Tensor]:
         """Expected key and log-partition of queries, see :func:`clsa_mm.models.losses.bank_attention`.
 

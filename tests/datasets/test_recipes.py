@@ -17,6 +17,7 @@ from clsa_mm.datasets.views.recipes import MoCoV2Draw, MoCoV2Recipe
 
 DRAWS = 6000
 ADJUST = (F.adjust_brightness, F.adjust_contrast, F.adjust_saturation, F.adjust_hue)
+NAMES = ('brightness', 'contrast', 'saturation', 'hue')
 
 
 @pytest.fixture(scope='module')
@@ -164,3 +165,29 @@ def test_registered_with_the_papers_defaults() -> None:
 def test_wrong_numbers(arguments: dict, message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         MoCoV2Recipe(**arguments)
+
+
+# MoCo v1.
+
+
+def test_mocov1_is_grey_before_jitter_as_in_the_official_code(image: np.ndarray) -> None:
+    draw = MoCoV2Draw(jitter=[(3, 0.3), (1, 0.7), (0, 1.3)], grey=True, blur_sigma=None, flip=True)
+    expected = F.to_grayscale(to_pil(image), 3)
+    for step, magnitude in draw.jitter:
+        expected = ADJUST[step](expected, magnitude)
+    actual = RECIPES.get('mocov1')().apply(image, draw)
+    assert_close(actual, F.hflip(expected), 1.5, 3)
+    assert (actual == actual[..., :1]).all()  # a jittered hue colours no grey
+
+
+def test_mocov1_follows_torchvisions_distribution() -> None:
+    """``ColorJitter(0.4, 0.4, 0.4, 0.4)`` of every image, no blur."""
+    rng = np.random.default_rng(0)
+    draws = [RECIPES.get('mocov1')().draw(rng) for _ in range(2000)]
+    assert all(len(draw.jitter) == 4 and draw.blur_sigma is None for draw in draws)
+    for step, limits in enumerate(T.ColorJitter(0.4, 0.4, 0.4, 0.4).__dict__[name] for name in NAMES):
+        magnitudes = [dict(draw.jitter)[step] for draw in draws]
+        assert kstest(magnitudes, 'uniform', args=(limits[0], limits[1] - limits[0])).pvalue > 1e-3
+    for name, rate in dict(grey=0.2, flip=0.5).items():
+        happened = sum(getattr(draw, name) for draw in draws)
+        assert chisquare([happened, 2000 - happened], [rate * 2000, (1 - rate) * 2000]).pvalue > 1e-3

@@ -120,3 +120,25 @@ class MoCoV2Recipe:
         if draw.blur_sigma is not None:
             image = gaussian_blur(image, draw.blur_sigma)
         return cv2.flip(image, 1) if draw.flip else image
+
+
+@RECIPES.register_module(name='mocov1')
+@dataclass(frozen=True)
+class MoCoV1Recipe(MoCoV2Recipe):
+    """The augmentation of MoCo (arXiv 1911.05722) as in its official code: grey, then jitter in any case.
+
+    Args:
+        jitter_prob: As of :class:`MoCoV2Recipe`. Defaults to 1.0.
+        hue: Defaults to 0.4.
+        blur_prob: Defaults to 0.0.
+    """
+
+    jitter_prob: float = 1.0
+    hue: float = 0.4
+    blur_prob: float = 0.0
+
+    def apply(self, image: np.ndarray, draw: MoCoV2Draw) -> np.ndarray:
+        """Do what was drawn."""
+        if draw.grey:
+            image = grayscale(image)
+        return super().apply(image, draw._replace(grey=False))

@@ -2,6 +2,8 @@
 
 from clsa_mm.models.heads.bank_head import BankHead
 from clsa_mm.models.heads.ddm_head import DDMHead
+from clsa_mm.models.heads.feature_transform_head import FeatureTransformHead
+from clsa_mm.models.heads.mochi_head import MoCHiHead
 from clsa_mm.models.heads.strong_contrastive_head import StrongContrastiveHead
 
-__all__ = ['BankHead', 'DDMHead', 'StrongContrastiveHead']
+__all__ = ['BankHead', 'DDMHead', 'FeatureTransformHead', 'MoCHiHead', 'StrongContrastiveHead']

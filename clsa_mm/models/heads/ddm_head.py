@@ -139,8 +139,19 @@ class DDMHead(BankHead):
             log_partitions: Theirs at ``temperature``, shape (V, N).
             bank: What they belong to.
         """
-        losses = log_partitions - bank.positive_similarity(torch.stack(tuple(queries))) / self.temperature
-        chance = self.contrastive_weight * len(queries) * math.log(len(bank))
+        positives = bank.positive_similarity(torch.stack(tuple(queries)))
+        return self.info_nce(log_partitions, positives, len(bank))
+
+    def info_nce(self, log_partitions: Tensor, positives: Tensor, num_keys: int) -> dict[str, Tensor]:
+        """The same from what a head with positives or negatives of its own has computed.
+
+        Args:
+            log_partitions: Over all keys, positives included, at ``temperature``, shape (V, N).
+            positives: Similarities of queries and their positives, shape (V, N).
+            num_keys: Number of keys that one query meets.
+        """
+        losses = log_partitions - positives / self.temperature
+        chance = self.contrastive_weight * len(losses) * math.log(num_keys)
         return dict(
             loss_contrastive=self.contrastive_weight * losses.mean(dim=1).sum(),
             chance_level=log_partitions.new_full((), chance),

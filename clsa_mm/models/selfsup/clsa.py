@@ -2,7 +2,7 @@
 
 import copy
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -121,17 +121,31 @@ class CLSA(BaseSelfSupervisor):
         strong = [self.encode_query(view) for view in inputs.get('strong', ())]
         keys, own = self.encode_keys(inputs['key'][0])
         bank = self.make_bank(keys, own)
-        terms = self.head(weak, strong, bank)
+        terms = self.loss_terms(inputs.get('weak', ()), weak, strong, bank)
         statistics = _statistics([*weak, *strong][0], bank)
         if self.symmetric:
-            turned = [*weak[1:], self.encode_query(inputs['key'][0])]
+            images = [*inputs['weak'][1:], inputs['key'][0]]
+            turned = [*weak[1:], self.encode_query(images[-1])]
             turned_keys, own = self.encode_keys(inputs['weak'][0])
-            turned_terms = self.head(turned, strong, self.make_bank(turned_keys, own))
+            turned_terms = self.loss_terms(images, turned, strong, self.make_bank(turned_keys, own))
             terms = {name: value + turned_terms[name] for name, value in terms.items()}
             keys = torch.cat([keys, turned_keys])
         if self.training:
             self._pending_keys = keys
         return {**terms, **statistics}
+
+    def loss_terms(
+        self, images: Sequence[Tensor], weak: Sequence[Tensor], strong: Sequence[Tensor], bank: Bank
+    ) -> dict[str, Tensor]:
+        """The head's terms. A method that makes further queries out of the images adds its own.
+
+        Args:
+            images: The weak views, each (N, 3, H, W).
+            weak: Their queries, each (N, C).
+            strong: Queries of the strong views.
+            bank: What the queries are compared with.
+        """
+        return self.head(weak, strong, bank)
 
     def make_bank(self, keys: Tensor, own: slice) -> Bank:
         """What the queries of this rank are compared with.

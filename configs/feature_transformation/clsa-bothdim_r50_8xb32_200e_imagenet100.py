@@ -1,0 +1,10 @@
+"""CLSA-Single with feature transformation by dimension, ResNet-50, 200 epochs on ImageNet-100.
+
+No paper has it.
+
+    tools/dist_train.sh configs/feature_transformation/clsa-bothdim_r50_8xb32_200e_imagenet100.py 8
+"""
+
+_base_ = './clsa-both_r50_8xb32_200e_imagenet100.py'
+
+model = dict(head=dict(level='dimension'))

@@ -1,0 +1,10 @@
+"""CLSA-Single with interpolated negatives, ResNet-50, 200 epochs on ImageNet-100.
+
+No paper has it.
+
+    tools/dist_train.sh configs/feature_transformation/clsa-neg_r50_8xb32_200e_imagenet100.py 8
+"""
+
+_base_ = './clsa_r50_8xb32_200e_imagenet100.py'
+
+model = dict(head=dict(type='FeatureTransformHead', positive=None, negative_alpha=1.6))

@@ -1,0 +1,10 @@
+"""MoCo v1 with extrapolated positives, ResNet-50, 200 epochs on ImageNet-100.
+
+Paper (arXiv 2108.02982, Table 7): 72.80 % linear top-1.
+
+    tools/dist_train.sh configs/feature_transformation/mocov1-pos_r50_8xb32_200e_imagenet100.py 8
+"""
+
+_base_ = './mocov1_r50_8xb32_200e_imagenet100.py'
+
+model = dict(head=dict(type='FeatureTransformHead', positive_alpha=2.0, negative=None))

@@ -1,0 +1,77 @@
+"""Slow transcriptions of feature transformation, MoCHi and Un-Mix, with what is drawn as arguments."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def info_nce(query: Tensor, positive: Tensor, negatives: Sequence[Tensor], temperature: float) -> Tensor:
+    """-log of the positive's share of the exponentials of one query."""
+    exponentials = [torch.exp(sum(query * entry) / temperature) for entry in (positive, *negatives)]
+    return -torch.log(exponentials[0] / sum(exponentials))
+
+
+def mix(first: Tensor, second: Tensor, share: Tensor) -> Tensor:
+    """Equation 5 of feature transformation, dimension by dimension: share * first + (1 - share) * second."""
+    return torch.stack(
+        [weight * a + (1 - weight) * b for a, b, weight in zip(first, second, share, strict=True)]
+    )
+
+
+def feature_transform(
+    queries: Tensor,
+    keys: Tensor,
+    queue: Tensor,
+    shares: Tensor | None,
+    queue_shares: Tensor | None,
+    permutation: Sequence[int],
+    temperature: float,
+    append: bool = False,
+) -> Tensor:
+    """The loss of feature transformation; shares (N, C) and queue_shares (K, C), None for none."""
+    negatives = list(queue)
+    if queue_shares is not None:
+        mixed = [mix(queue[j], queue[permutation[j]], queue_shares[j]) for j in range(len(queue))]
+        negatives = mixed + negatives if append else mixed
+    losses = []
+    for n in range(len(queries)):
+        query, key = queries[n], keys[n]
+        if shares is not None:
+            query, key = mix(query, key, shares[n]), mix(key, query, shares[n])
+        losses.append(info_nce(query, key, negatives, temperature))
+    return sum(losses) / len(losses)
+
+
+def mochi_negatives(
+    query: Tensor,
+    queue: Tensor,
+    num_hard: int,
+    pairs: Sequence[tuple[int, int, float]],
+    singles: Sequence[tuple[int, float]],
+) -> list[Tensor]:
+    """Section 4 of MoCHi: synthetic negatives of one query; places are those in its sorted negatives."""
+    order = sorted(range(len(queue)), key=lambda j: -float(sum(query * queue[j])))[:num_hard]
+    hardest = [queue[j] for j in order]
+    unit = lambda vector: vector / math.sqrt(float(sum(vector**2)))  # noqa: E731
+    mixed = [unit(alpha * hardest[i] + (1 - alpha) * hardest[j]) for i, j, alpha in pairs]
+    return mixed + [unit(beta * query + (1 - beta) * hardest[i]) for i, beta in singles]
+
+
+def unmix_images(images: Tensor, share: float, box: tuple[int, int, int, int] | None) -> tuple[Tensor, float]:
+    """Each image with its counterpart from the end: all pixels, or a box (top, bottom, left, right)."""
+    mixtures = torch.empty_like(images)
+    height, width = images.shape[2:]
+    inside = 0
+    for n, other in enumerate(range(len(images) - 1, -1, -1)):
+        for y in range(height):
+            for x in range(width):
+                if box is None:
+                    pixel = share * images[n, :, y, x] + (1 - share) * images[other, :, y, x]
+                elif box[0] <= y < box[1] and box[2] <= x < box[3]:
+                    pixel, inside = images[other, :, y, x], inside + 1
+                else:
+                    pixel = images[n, :, y, x]
+                mixtures[n, :, y, x] = pixel
+    return mixtures, share if box is None else 1 - inside / (len(images) * height * width)
