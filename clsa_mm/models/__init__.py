@@ -4,7 +4,31 @@ from clsa_mm.models.bank import Bank
 from clsa_mm.models.data_preprocessor import ViewsDataPreprocessor
 from clsa_mm.models.heads import BankHead, DDMHead
 from clsa_mm.models.queues import KeyQueue
-from clsa_mm.models.selfsup import CLSA
+from clsa_mm.models.selfsup import (
+    CLSA,
+    BYOLWithDDM,
+    SimCLRWithDDM,
+    SimSiamWithDDM,
+    SwAVWithDDM,
+    WithDDM,
+    batch_bank,
+    unit_length,
+)
 from clsa_mm.models.split_batch_norm import SplitBN
 
-__all__ = ['CLSA', 'Bank', 'BankHead', 'DDMHead', 'KeyQueue', 'SplitBN', 'ViewsDataPreprocessor']
+__all__ = [
+    'CLSA',
+    'BYOLWithDDM',
+    'Bank',
+    'BankHead',
+    'DDMHead',
+    'KeyQueue',
+    'SimCLRWithDDM',
+    'SimSiamWithDDM',
+    'SplitBN',
+    'SwAVWithDDM',
+    'ViewsDataPreprocessor',
+    'WithDDM',
+    'batch_bank',
+    'unit_length',
+]
