@@ -129,6 +129,13 @@ def test_views_that_are_not_the_algorithms_are_refused(name):
     assert not any(module._forward_hooks for module in model.modules())
 
 
+def test_compiled_it_computes_the_same():
+    inputs = views('SimCLR')
+    expected = build('SimCLR', {}).loss(inputs, [None] * 5)
+    compiled = torch.compile(build('SimCLR', {}).forward, backend='eager')
+    torch.testing.assert_close(compiled(inputs, [None] * 5, mode='loss'), expected)
+
+
 @pytest.mark.parametrize('name', ALGORITHMS)
 def test_checkpoints_are_read_as_mmpretrains(name, tmp_path: Path):
     model = build(name, {}).float()

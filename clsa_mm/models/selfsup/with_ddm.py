@@ -66,6 +66,7 @@ class WithDDM:
         """Number of views that the algorithm itself takes: the key view and the weak ones."""
         return 2
 
+    @torch.compiler.disable  # which does not call the hooks that catch the outputs
     def loss(
         self, inputs: Mapping[str, list[Tensor]], data_samples: list | None = None, **kwargs: Any
     ) -> dict[str, Tensor]:
