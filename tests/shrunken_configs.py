@@ -78,7 +78,8 @@ def _shrink_model(model: ConfigDict) -> None:
 def _set_channels(model: ConfigDict, channels: int) -> None:
     """Of the neck or head that takes the backbone's features."""
     part = model.neck if 'in_channels' in (model.get('neck') or {}) else model.head
-    part.in_channels = channels
+    if 'in_channels' in part:
+        part.in_channels = channels
 
 
 def _shrink_detector(model: ConfigDict) -> None:

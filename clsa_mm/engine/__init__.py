@@ -12,6 +12,7 @@ from clsa_mm.engine.hooks import (
     ResumeLearningRateHook,
     ResumePositionHook,
     SamplerSeedHook,
+    TargetStepHook,
     TrainingSummaryHook,
 )
 from clsa_mm.engine.log_backends import LOG_BACKENDS, add_log_backends
@@ -28,6 +29,7 @@ __all__ = [
     'ResumeLearningRateHook',
     'ResumePositionHook',
     'SamplerSeedHook',
+    'TargetStepHook',
     'TrainingSummaryHook',
     'add_log_backends',
 ]

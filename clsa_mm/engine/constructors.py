@@ -18,6 +18,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.registry import DefaultScope, Registry
 from torch.utils.data import DataLoader
 
+from clsa_mm.datasets.views.recipes import RECIPES
 from clsa_mm.engine.plain_settings import is_taken_out, keys_of_dataset, keys_of_place
 
 _MODELS = (registry.MODELS, registry.TASK_UTILS, registry.WEIGHT_INITIALIZERS, registry.OPTIMIZERS)
@@ -138,7 +139,7 @@ def misspelt_types(cfg: Mapping[str, Any], scope: str) -> Iterator[tuple[str, st
     """
     with DefaultScope.overwrite_default_scope(scope):
         for name, registries in BUILT.items():
-            names = frozenset().union(*map(_names, registries))
+            names = frozenset(RECIPES.module_dict).union(*map(_names, registries))  # recipes are types too
             for full, node in _typed(cfg.get(name), name):
                 kind = node['type']
                 if kind in names or '.' in kind or _called(node, registries, scope):

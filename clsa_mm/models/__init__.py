@@ -4,19 +4,36 @@ from clsa_mm.models.bank import Bank
 from clsa_mm.models.data_preprocessor import ViewsDataPreprocessor
 from clsa_mm.models.heads import BankHead, DDMHead, FeatureTransformHead, MoCHiHead, StrongContrastiveHead
 from clsa_mm.models.queues import KeyQueue
-from clsa_mm.models.selfsup import CLSA, UnMix
+from clsa_mm.models.selfsup import (
+    CLSA,
+    BYOLWithDDM,
+    SimCLRWithDDM,
+    SimSiamWithDDM,
+    SwAVWithDDM,
+    UnMix,
+    WithDDM,
+    batch_bank,
+    unit_length,
+)
 from clsa_mm.models.split_batch_norm import SplitBN
 
 __all__ = [
-    'CLSA',
+    'BYOLWithDDM',
     'Bank',
     'BankHead',
+    'CLSA',
     'DDMHead',
     'FeatureTransformHead',
     'KeyQueue',
     'MoCHiHead',
+    'SimCLRWithDDM',
+    'SimSiamWithDDM',
     'SplitBN',
     'StrongContrastiveHead',
+    'SwAVWithDDM',
     'UnMix',
     'ViewsDataPreprocessor',
+    'WithDDM',
+    'batch_bank',
+    'unit_length',
 ]

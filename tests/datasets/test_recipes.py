@@ -8,7 +8,7 @@ import torch
 import torchvision.transforms as T
 import torchvision.transforms.functional as F
 from photos import photo, to_bgr, to_pil
-from PIL import Image, ImageFilter
+from PIL import Image, ImageFilter, ImageOps
 from scipy.stats import chisquare, ks_2samp, kstest
 
 from clsa_mm.datasets.views import RECIPES
@@ -86,9 +86,10 @@ def test_jitter_in_any_order_is_close_to_torchvision(image: np.ndarray, draws: l
 
 
 def test_steps_are_applied_in_the_official_order(image: np.ndarray) -> None:
-    draw = MoCoV2Draw(jitter=[(3, 0.1), (0, 0.7)], grey=True, blur_sigma=1.0, flip=True)
+    draw = MoCoV2Draw(jitter=[(3, 0.1), (0, 0.7)], grey=True, blur_sigma=1.0, flip=True, solarize=True)
     steps = [lambda i: F.adjust_hue(i, 0.1), lambda i: F.adjust_brightness(i, 0.7)]
-    steps += [lambda i: F.to_grayscale(i, 3), lambda i: i.filter(ImageFilter.GaussianBlur(1.0)), F.hflip]
+    steps += [lambda i: F.to_grayscale(i, 3), lambda i: i.filter(ImageFilter.GaussianBlur(1.0))]
+    steps += [lambda i: ImageOps.solarize(i, 128), F.hflip]
     expected = to_pil(image)
     for step in steps:
         expected = step(expected)
@@ -191,3 +192,74 @@ def test_mocov1_follows_torchvisions_distribution() -> None:
     for name, rate in dict(grey=0.2, flip=0.5).items():
         happened = sum(getattr(draw, name) for draw in draws)
         assert chisquare([happened, 2000 - happened], [rate * 2000, (1 - rate) * 2000]).pvalue > 1e-3
+
+
+# BYOL, SimCLR and AutoAugment.
+
+
+def test_solarizing_changes_no_draw_where_it_is_off_and_has_its_probability() -> None:
+    plain, byol = MoCoV2Recipe(), MoCoV2Recipe(solarize_prob=0.2)
+    draws = [byol.draw(np.random.default_rng(seed)) for seed in range(DRAWS)]
+    happened = sum(draw.solarize for draw in draws)
+    assert chisquare([happened, DRAWS - happened], [0.2 * DRAWS, 0.8 * DRAWS]).pvalue > 1e-3
+    for seed, draw in enumerate(draws[:50]):
+        rng = np.random.default_rng(seed)
+        without = plain.draw(rng)
+        assert without[:3] == draw[:3] and not without.solarize
+        rng = np.random.default_rng(seed)
+        assert without == MoCoV2Recipe(solarize_prob=0.0).draw(rng)
+
+
+@pytest.mark.parametrize(('strength', 'factor', 'hue'), [(1, 0.8, 0.2), (0.125, 0.1, 0.025), (2.5, 2.0, 0.5)])
+def test_strength_of_simclrs_colours(strength: float, factor: float, hue: float) -> None:
+    """The numbers of appendix A, in full and at an eighth; what the recipe does is the recipe of MoCo v2."""
+    expected = MoCoV2Recipe(brightness=factor, contrast=factor, saturation=factor, hue=hue)
+    assert RECIPES.get('simclr')(strength=strength) == expected
+    settings = dict(jitter_prob=0.1, grey_prob=0.3, blur_prob=0.6, blur_sigma=(1.0, 1.5), flip_prob=0.7)
+    recipe = RECIPES.get('simclr')(strength=0, **settings)
+    assert recipe == MoCoV2Recipe(brightness=0, contrast=0, saturation=0, hue=0, **settings)
+
+
+@pytest.mark.parametrize('policy', ['imagenet', 'cifar10'])
+def test_autoaugment_is_torchvisions(image: np.ndarray, policy: str) -> None:
+    """Whose randomness is the view's: nothing else is drawn from, and the flip comes after it."""
+    recipe = RECIPES.get('autoaugment')(policy=policy)
+    official = T.AutoAugment(T.AutoAugmentPolicy(policy), fill=[128, 128, 128])
+    before = image.copy()
+    results = []
+    for seed in range(20):
+        torch.manual_seed(123)
+        result = recipe(image, np.random.default_rng(seed))
+        assert torch.equal(torch.rand(2), torch.rand(2, generator=torch.Generator().manual_seed(123)))
+        rng = np.random.default_rng(seed)
+        torch.manual_seed(int(rng.integers(2**63)))
+        expected = official(to_pil(image))
+        expected = F.hflip(expected) if rng.random() < 0.5 else expected
+        assert result.dtype == np.uint8
+        np.testing.assert_array_equal(result, to_bgr(expected))
+        results.append(result.tobytes())
+    assert len(set(results)) > 10
+    np.testing.assert_array_equal(image, before)
+
+
+@pytest.mark.parametrize(
+    ('kind', 'arguments', 'message'),
+    [
+        (
+            'simclr',
+            dict(strength=3),
+            'recipe.strength must be a number in [0, 2.5] (the paper',
+        ),
+        ('simclr', dict(blur_prob=2), 'recipe.blur_prob must be a number in [0, 1], got 2'),
+        ('mocov2', dict(solarize_prob=-0.1), 'recipe.solarize_prob must be a number in [0, 1]'),
+        (
+            'autoaugment',
+            dict(policy='imagnet'),
+            "unknown name 'imagnet'; did you mean 'imagenet'",
+        ),
+        ('autoaugment', dict(flip_prob=2), 'recipe.flip_prob must be a number in [0, 1], got 2'),
+    ],
+)
+def test_wrong_numbers_of_other_recipes(kind: str, arguments: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        RECIPES.get(kind)(**arguments)

@@ -226,6 +226,7 @@ def test_options_that_nothing_reads_are_refused(name, message):
         ('randomness.deterministic', True),
         ('default_hooks.checkpoint.save_optimizer', False),
         ('custom_hooks', [dict(type='EMAHook', priority='LOW')]),
+        ('train_dataloader.dataset.views.key.recipe', dict(type='autoaugment', _delete_=True)),
     ],
 )
 def test_what_the_runner_or_a_constructor_reads_passes(name, value):

@@ -11,6 +11,7 @@ import math
 import cv2
 import numpy as np
 
+_LEVELS = np.arange(256)
 CUT = -0.499  # PIL cuts to whole numbers where OpenCV rounds
 _NEGLIGIBLE = 1 / 512  # weight of a pixel that changes the sum by less than half a level
 
@@ -55,6 +56,11 @@ def _lack_tables(shift: int) -> tuple[np.ndarray, ...]:
 def grayscale(image: np.ndarray) -> np.ndarray:
     """Turn grey (ITU-R 601), still three channels."""
     return cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+
+
+def solarize(image: np.ndarray, threshold: float) -> np.ndarray:
+    """Negate the values at or above the threshold: 256 changes nothing, 0 negates all."""
+    return cv2.LUT(image, np.where(_LEVELS < threshold, _LEVELS, 255 - _LEVELS).astype(np.uint8))
 
 
 def gaussian_blur(image: np.ndarray, sigma: float) -> np.ndarray:

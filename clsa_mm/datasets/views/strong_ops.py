@@ -24,6 +24,7 @@ import cv2
 import numpy as np
 from mmengine.registry import Registry
 
+from clsa_mm.datasets.views import photometric
 from clsa_mm.datasets.views.photometric import CUT, adjust_brightness, adjust_contrast, adjust_saturation
 
 Operation = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
@@ -111,7 +112,7 @@ def equalize(image: np.ndarray, magnitude: float, rng: np.random.Generator) -> n
 @STRONG_OPS.register_module(name='Solarize')
 def solarize(image: np.ndarray, magnitude: float, rng: np.random.Generator) -> np.ndarray:
     """Negate the values at or above the threshold: 256 changes nothing, 0 negates all."""
-    return cv2.LUT(image, np.where(_LEVELS < magnitude, _LEVELS, 255 - _LEVELS).astype(np.uint8))
+    return photometric.solarize(image, magnitude)
 
 
 @STRONG_OPS.register_module(name='Posterize')

@@ -10,6 +10,7 @@ from clsa_mm.engine.hooks.pretrained_backbone_hook import PretrainedBackboneHook
 from clsa_mm.engine.hooks.resume_learning_rate_hook import ResumeLearningRateHook
 from clsa_mm.engine.hooks.resume_position_hook import ResumePositionHook
 from clsa_mm.engine.hooks.sampler_seed_hook import SamplerSeedHook
+from clsa_mm.engine.hooks.target_step_hook import TargetStepHook
 from clsa_mm.engine.hooks.training_summary_hook import TrainingSummaryHook
 
 __all__ = [
@@ -23,5 +24,6 @@ __all__ = [
     'ResumeLearningRateHook',
     'ResumePositionHook',
     'SamplerSeedHook',
+    'TargetStepHook',
     'TrainingSummaryHook',
 ]

@@ -15,6 +15,7 @@ from clsa_mm.models.bank import Bank
 from clsa_mm.models.losses.precision import at_least_float32
 from clsa_mm.models.queues.key_queue import KeyQueue
 from clsa_mm.models.selfsup.shuffle_bn import BatchShuffle, has_split_norm
+from clsa_mm.models.selfsup.statistics import bank_statistics
 
 VIEW_ROLES = ('key', 'weak', 'strong')
 BANKS = ('batch', 'own', 'queue')
@@ -97,7 +98,7 @@ class CLSA(BaseSelfSupervisor):
     def loss(
         self, inputs: Mapping[str, list[Tensor]], data_samples: list | None = None, **kwargs: Any
     ) -> dict[str, Tensor]:
-        r"""Losses of one batch (Algorithm 1 of the paper up to the update).
+        """Losses of one batch (Algorithm 1 of the paper up to the update).
 
         Args:
             inputs: The views by role, normalised images (N, 3, H, W): one ``'key'``, any number of ``'weak'``
@@ -106,10 +107,9 @@ class CLSA(BaseSelfSupervisor):
             **kwargs: Unused.
 
         Returns:
-            What the head returns, scalars of at least float32, and what tells a healthy run from a collapsed
-            one: ``positive_similarity`` and ``negative_similarity`` (means of cosines of the first weak view,
-            or where there is none the first strong one) and ``feature_std`` (0 when collapsed,
-            :math:`1 / \sqrt{C}` when spread evenly).
+            What the head returns, scalars of at least float32, and the statistics of
+            :func:`~clsa_mm.models.selfsup.statistics.bank_statistics`, of the first weak view or, where there
+            is none, the first strong one.
 
         Raises:
             ValueError: If the inputs are not views by role.
@@ -122,7 +122,7 @@ class CLSA(BaseSelfSupervisor):
         keys, own = self.encode_keys(inputs['key'][0])
         bank = self.make_bank(keys, own)
         terms = self.loss_terms(inputs.get('weak', ()), weak, strong, bank)
-        statistics = _statistics([*weak, *strong][0], bank)
+        statistics = bank_statistics([*weak, *strong][0], bank)
         if self.symmetric:
             images = [*inputs['weak'][1:], inputs['key'][0]]
             turned = [*weak[1:], self.encode_query(images[-1])]
@@ -245,12 +245,3 @@ def _check_views(inputs: Mapping[str, list[Tensor]], symmetric: bool) -> None:
 @torch.compiler.disable
 def _shuffle(batch_size: int, queue: KeyQueue, splits: bool) -> BatchShuffle:
     return BatchShuffle(batch_size, seed=queue.total, splits=splits)
-
-
-@torch.no_grad()
-def _statistics(queries: Tensor, bank: Bank) -> dict[str, Tensor]:
-    return dict(
-        positive_similarity=bank.positive_similarity(queries).mean(),
-        negative_similarity=bank.negative_similarity(queries).mean(),
-        feature_std=queries.std(dim=0, correction=0).mean(),
-    )
