@@ -74,6 +74,13 @@ def test_blur_is_close_to_pil(sigma: float) -> None:
     assert np.abs(actual - to_bgr(expected))[inner].max() <= 3
 
 
+def test_blur_kernels_are_symmetric_to_the_last_bit() -> None:
+    """OpenCV has a fast way for these alone."""
+    for sigma in np.linspace(0.1, 2.0, 191):
+        kernel = ours._blur_kernel(round(sigma, 2))
+        assert (kernel == kernel[::-1]).all() and kernel.sum() == pytest.approx(1, abs=1e-12)
+
+
 def test_jitter_in_any_order_is_close_to_torchvision(image: np.ndarray, draws: list[MoCoV2Draw]) -> None:
     """One mean grey that rounds the other way is one level, on all pixels, after each of four steps."""
     for draw in draws[:40]:
