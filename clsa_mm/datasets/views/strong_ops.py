@@ -111,7 +111,7 @@ def equalize(image: np.ndarray, magnitude: float, rng: np.random.Generator) -> n
 @STRONG_OPS.register_module(name='Solarize')
 def solarize(image: np.ndarray, magnitude: float, rng: np.random.Generator) -> np.ndarray:
     """Negate the values at or above the threshold: 256 changes nothing, 0 negates all."""
-    return cv2.LUT(image, np.where(_LEVELS < magnitude, _LEVELS, 255 - _LEVELS).astype(np.uint8))
+    return image ^ cv2.threshold(image, math.ceil(magnitude) - 1, 255, cv2.THRESH_BINARY)[1]
 
 
 @STRONG_OPS.register_module(name='Posterize')
