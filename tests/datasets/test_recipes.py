@@ -14,6 +14,7 @@ from scipy.stats import chisquare, ks_2samp, kstest
 from clsa_mm.datasets.views import RECIPES
 from clsa_mm.datasets.views import photometric as ours
 from clsa_mm.datasets.views.recipes import MoCoV2Draw, MoCoV2Recipe
+from clsa_mm.datasets.views.without_ipp import without_ipp
 
 DRAWS = 6000
 ADJUST = (F.adjust_brightness, F.adjust_contrast, F.adjust_saturation, F.adjust_hue)
@@ -49,7 +50,11 @@ def test_factors_equal_torchvision(image: np.ndarray, factor: float) -> None:
 @pytest.mark.parametrize('shift', [-0.5, -0.1, -0.041, 0.003, 0.05, 0.1, 0.5])
 def test_hue_is_close_to_torchvision(image: np.ndarray, shift: float) -> None:
     """PIL cuts hue and saturation to 255 levels each; two of them are 12 levels of a pure colour."""
-    assert_close(ours.adjust_hue(image, shift), F.adjust_hue(to_pil(image), shift), 1, 12)
+    before, expected = image.copy(), F.adjust_hue(to_pil(image), shift)
+    assert_close(ours.adjust_hue(image, shift), expected, 1, 12)
+    with without_ipp():  # as views are made
+        assert_close(ours.adjust_hue(image, shift), expected, 1, 12)
+    np.testing.assert_array_equal(image, before)
 
 
 def test_hue_of_pure_colours() -> None:
@@ -73,6 +78,13 @@ def test_blur_is_close_to_pil(sigma: float) -> None:
     assert_close(actual, expected, 1, 60)
     inner = np.s_[7:-7, 7:-7]
     assert np.abs(actual - to_bgr(expected))[inner].max() <= 3
+
+
+def test_blur_kernels_are_symmetric_to_the_last_bit() -> None:
+    """OpenCV has a fast way for these alone."""
+    for sigma in np.linspace(0.1, 2.0, 191):
+        kernel = ours._blur_kernel(round(sigma, 2))
+        assert (kernel == kernel[::-1]).all() and kernel.sum() == pytest.approx(1, abs=1e-12)
 
 
 def test_jitter_in_any_order_is_close_to_torchvision(image: np.ndarray, draws: list[MoCoV2Draw]) -> None:

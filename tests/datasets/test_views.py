@@ -4,6 +4,7 @@ import pickle
 import random
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -194,6 +195,24 @@ def test_global_generators_are_not_touched_and_without_a_key_numpys_is_followed(
         results.append(np.stack(MakeViews(SMALL)({'img': IMAGE, 'sample_idx': 5})['img'][:3]))
     assert (results[0] == results[1]).all() and (results[0] != results[2]).any()
     assert states()[:2] == before[:2]
+
+
+def test_views_are_made_without_ipp_and_the_callers_choice_is_kept() -> None:
+    """With IPP, where OpenCV has it, the hue of a view comes out different by rounding."""
+    only_hue = dict(type='mocov2', jitter_prob=1.0, brightness=0.0, contrast=0.0, saturation=0.0, hue=0.5)
+    settings = dict(size=64, area=(0.2, 1.0), recipe=only_hue)
+    results, usual = [], cv2.ipp.useIPP()
+    try:
+        for use in (usual, False):
+            cv2.ipp.setUseIPP(use)
+            results.append(make(dict(key=settings, weak=settings)))
+            PackViews()(dict(img=results[-1], view_roles=['key', 'weak']))
+            with pytest.raises(KeyError, match='img'):
+                MakeViews(SMALL)({})
+            assert cv2.ipp.useIPP() == use
+    finally:
+        cv2.ipp.setUseIPP(usual)
+    np.testing.assert_array_equal(*results)
 
 
 def test_image_is_kept() -> None:

@@ -39,6 +39,7 @@ from clsa_mm.datasets.transforms.make_views import to_planes
 from clsa_mm.datasets.views import View, build_views
 from clsa_mm.datasets.views.crop import draw_box, resize_box
 from clsa_mm.datasets.views.randomness import ViewGenerator
+from clsa_mm.datasets.views.without_ipp import without_ipp
 
 Make = Callable[[int, int], Any]
 """(index of an image, repetition) -> a sample."""
@@ -151,6 +152,7 @@ class Clock:
         self.times[name] += 1
 
 
+@without_ipp()
 def budget(paths: list[str], views: dict[str, dict]) -> Clock:
     """Time each operation of our pipeline on the same images."""
     clock, generator, built = Clock(), ViewGenerator(), build_views(views)

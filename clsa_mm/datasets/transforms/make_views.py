@@ -12,6 +12,7 @@ from mmpretrain.structures import DataSample
 
 from clsa_mm.datasets.views.randomness import ViewGenerator
 from clsa_mm.datasets.views.settings import ROLES, build_views
+from clsa_mm.datasets.views.without_ipp import without_ipp
 
 
 @TRANSFORMS.register_module()
@@ -41,6 +42,7 @@ class MakeViews(BaseTransform):
         self.views = build_views(views)
         self._generator = ViewGenerator()
 
+    @without_ipp()
     def transform(self, results: dict) -> dict:
         """Replace ``results['img']`` by the list of its views.
 
@@ -77,6 +79,7 @@ class PackViews(BaseTransform):
     def __init__(self, meta_keys: Sequence[str] = ('sample_idx', 'img_path', 'ori_shape')) -> None:
         self.meta_keys = tuple(meta_keys)
 
+    @without_ipp()
     def transform(self, results: dict) -> dict:
         """Pack a sample.
 

@@ -11,7 +11,6 @@ import math
 import cv2
 import numpy as np
 
-_LEVELS = np.arange(256)
 CUT = -0.499  # PIL cuts to whole numbers where OpenCV rounds
 _NEGLIGIBLE = 1 / 512  # weight of a pixel that changes the sum by less than half a level
 
@@ -35,22 +34,12 @@ def adjust_saturation(image: np.ndarray, factor: float) -> np.ndarray:
 def adjust_hue(image: np.ndarray, shift: float) -> np.ndarray:
     """Turn the hue by a fraction of a whole turn, in [-0.5, 0.5], cut to a 255th of one."""
     hsv = cv2.cvtColor(image, cv2.COLOR_BGR2HSV_FULL)
-    hue, saturation, value = cv2.split(hsv)
-    chroma = cv2.multiply(saturation, value, dst=saturation, scale=1 / 255)
-    planes = []
-    for table in _lack_tables(int(shift * 255)):
-        lack = cv2.LUT(hue, table)
-        planes.append(value - cv2.multiply(chroma, lack, dst=lack, scale=1 / 255))
-    return cv2.merge(planes, dst=hsv)
-
-
-@functools.lru_cache(maxsize=256)
-def _lack_tables(shift: int) -> tuple[np.ndarray, ...]:
-    """Share of the chroma, in 255ths, that blue, green and red lack for each of 256 hues after a shift."""
-    # PIL cuts hues to whole 255ths of a turn, that is by half of one on average.
-    sixths = 6 * (np.arange(256) / 256 + (shift - 0.5) / 255)
-    distances = [np.abs((sixths - centre + 3) % 6 - 3) for centre in (4, 2, 0)]
-    return tuple(np.rint(255 * np.clip(distance - 1, 0, 1)).astype(np.uint8) for distance in distances)
+    # Half a level less since PIL cuts hues to whole ones, half since OpenCV writes 256ths and reads 255ths.
+    turn = np.zeros(3 * image.shape[1], np.uint8)
+    turn[::3] = (int(shift * 255) - 1) % 256
+    rows = hsv.reshape(len(hsv), -1)
+    rows += turn  # past 255 it begins again at 0, as hues do
+    return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR_FULL, dst=hsv)
 
 
 def grayscale(image: np.ndarray) -> np.ndarray:
@@ -60,7 +49,7 @@ def grayscale(image: np.ndarray) -> np.ndarray:
 
 def solarize(image: np.ndarray, threshold: float) -> np.ndarray:
     """Negate the values at or above the threshold: 256 changes nothing, 0 negates all."""
-    return cv2.LUT(image, np.where(_LEVELS < threshold, _LEVELS, 255 - _LEVELS).astype(np.uint8))
+    return image ^ cv2.threshold(image, math.ceil(threshold) - 1, 255, cv2.THRESH_BINARY)[1]
 
 
 def gaussian_blur(image: np.ndarray, sigma: float) -> np.ndarray:
@@ -83,4 +72,5 @@ def _blur_kernel(sigma: float) -> np.ndarray:
     box[[0, -1]] = edge
     kernel = np.convolve(np.convolve(box, box), box)
     kernel = kernel[kernel > _NEGLIGIBLE * kernel.sum()]
+    kernel += kernel[::-1]  # to the last bit symmetric: OpenCV takes up to three times as long otherwise
     return kernel / kernel.sum()
