@@ -4,6 +4,7 @@ from clsa_mm.datasets import transforms
 from clsa_mm.datasets.image_folder import ImageFolder
 from clsa_mm.datasets.imagenet_subset import ImageNetSubset
 from clsa_mm.datasets.inaturalist import INaturalist2018
+from clsa_mm.datasets.labelled_folder import LabelledFolder
 from clsa_mm.datasets.published import LAYOUTS, Layout, check_layout, published_dataset
 from clsa_mm.datasets.seeded_sampler import SeededIndex, SeededSampler
 
@@ -12,6 +13,7 @@ __all__ = [
     'ImageFolder',
     'ImageNetSubset',
     'LAYOUTS',
+    'LabelledFolder',
     'Layout',
     'SeededIndex',
     'SeededSampler',
