@@ -18,7 +18,8 @@ from mmengine.hooks import CheckpointHook
 from mmengine.registry import DefaultScope, Registry
 from torch.utils.data import DataLoader
 
-from clsa_mm.engine.plain_settings import is_taken_out, keys_of_dataset, keys_of_place
+from clsa_mm.engine.detector_settings import unread_by_detector
+from clsa_mm.engine.plain_settings import is_of_a_library, is_taken_out, keys_of_dataset, keys_of_place
 
 _MODELS = (registry.MODELS, registry.TASK_UTILS, registry.WEIGHT_INITIALIZERS, registry.OPTIMIZERS)
 _DATA = (registry.DATASETS, registry.DATA_SAMPLERS, registry.TRANSFORMS)
@@ -46,17 +47,6 @@ BUILT: dict[str, tuple[Registry, ...]] = dict(
     randomness=(),
     auto_scale_lr=(),
     compile=(),
-)
-LIBRARIES = (
-    'clsa_mm',
-    'mmcls',
-    'mmcv',
-    'mmdet',
-    'mmengine',
-    'mmpretrain',
-    'mmselfsup',
-    'torch',
-    'torchvision',
 )
 
 Arguments = frozenset[str]
@@ -96,7 +86,7 @@ def _unknown(
             yield from _unknown(child, f'{name}.{index}', registries, scope)
     elif isinstance(node, dict):
         calls = _called(node, registries, scope)
-        if any(getattr(call, '__module__', '').split('.')[0] not in LIBRARIES for call in calls):
+        if not all(map(is_of_a_library, calls)):
             return  # a class of the user's own may do with its arguments' dictionaries what it likes
         known = _arguments_in_runner(name, node, scope) or _common_arguments(calls)
         for key, child in node.items():
@@ -107,6 +97,10 @@ def _unknown(
                 for part in child.keys() - keys:
                     yield UnknownArgument(f'{full}.{part}', str(node.get('type')), keys)
             else:
+                if key in ('train_cfg', 'test_cfg') and calls and calls[0].__module__.startswith('mmdet.'):
+                    called = functools.partial(_called, registries=registries, scope=scope)
+                    unread = unread_by_detector(child, full, node, called, key.removesuffix('_cfg'))
+                    yield from (UnknownArgument(*one) for one in unread)
                 yield from _unknown(child, full, registries, scope)
 
 

@@ -13,6 +13,9 @@ from mmengine.dist import utils as dist
 from mmengine.runner import Runner
 from mmengine.utils.dl_utils import set_multi_processing
 
+_LIBRARIES = (
+    'clsa_mm', 'mmcls', 'mmcv', 'mmdet', 'mmengine', 'mmpretrain', 'mmselfsup', 'torch', 'torchvision',
+)  # fmt: skip
 # Keys that a builder, or in these libraries the class around, takes out of a dictionary before the call, and
 # the last names of the dictionaries' places; any where that is empty.
 _TAKEN_OUT: dict[str, tuple[str, ...]] = dict(
@@ -74,6 +77,11 @@ def keys_of_place(name: str, node: Mapping[str, Any]) -> frozenset[str] | None:
         # The rest goes to the optimizer's parameter groups.
         return frozenset(_and_unlike({'lr_mult', 'decay_mult'}, node))
     return _PLACES.get(name)
+
+
+def is_of_a_library(call: Callable) -> bool:
+    """Whether a class or function is none of the user's own, which may do with dictionaries what it likes."""
+    return getattr(call, '__module__', '').partition('.')[0] in _LIBRARIES
 
 
 def is_taken_out(key: str, name: str) -> bool:
