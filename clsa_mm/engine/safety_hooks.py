@@ -4,6 +4,7 @@ from mmengine.config import Config
 
 # As in configs/_base_/default_runtime.py, where each can be changed or switched off.
 SAFETY_HOOKS = dict(
+    own_checkpoints='OwnCheckpointsHook',
     iteration_seed='IterationSeedHook',
     resume_position='ResumePositionHook',
     resume_learning_rate='ResumeLearningRateHook',

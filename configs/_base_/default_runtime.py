@@ -13,6 +13,7 @@ default_hooks = dict(
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=3),
     sampler_seed=dict(type='SamplerSeedHook'),
+    own_checkpoints=dict(type='OwnCheckpointsHook'),
     iteration_seed=dict(type='IterationSeedHook'),
     resume_position=dict(type='ResumePositionHook'),
     resume_learning_rate=dict(type='ResumeLearningRateHook'),
