@@ -22,7 +22,7 @@ from pathlib import Path
 
 import clsa_mm  # noqa: F401  # isort: skip  checks the stack before anything of it is imported
 
-from commands import ROOT, claim, options, run, write
+from commands import ROOT, claim, options, remove_checkpoints, run, write
 
 FLOOR = 'random-initialised'
 SCORE = 'score.json'  # beside a linear classifier: what the table says of its backbone
@@ -60,6 +60,7 @@ def evaluate(
         *options(args.model_options, args.linear_options, seeded),
     )
     claim(work_dir, command)
+    remove_checkpoints(work_dir)
     linear = run(f'Linear classifier on {name}, seed {seed}', *command)
     tops = (re.findall(r'top1: ([\d.]+)', output)[-1] for output in (knn, linear))
     write(work_dir / SCORE, json.dumps(dict(name=name, seed=seed, top1=[float(top) for top in tops])))
