@@ -20,11 +20,10 @@ from clsa_mm.engine.config_files import hooks_of_bases, read_config_file, unread
 from clsa_mm.engine.constructors import BUILT, arguments_of, misspelt_types, unknown_arguments
 from clsa_mm.engine.switched_off import OWN_TO_MMENGINE, remove_switched_off_hooks
 
-# Top-level names that something reads: the runner, mmengine's config, tools of ours or of OpenMMLab.
+# Top-level names that something reads: the runner, mmengine's config, tools/benchmarks/transfer.py (metric).
 READ = {*inspect.signature(Runner.__init__).parameters} - {'self', 'cfg'} | {
     'activation_checkpointing', 'compile', 'custom_imports', 'efficient_conv_bn_eval',
-    'find_unused_parameters', 'metric', 'model_wrapper_cfg', 'runner_type', 'sync_bn', 'tta_model',
-    'tta_pipeline',
+    'find_unused_parameters', 'metric', 'model_wrapper_cfg', 'sync_bn',
 }  # fmt: skip
 
 
@@ -45,12 +44,11 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     """
     whole = not read_config_file(Path(path)).bases
     cfg = Config.fromfile(path)
-    # The runner gives this to a model that has none.
-    read = READ - ({'data_preprocessor'} if 'data_preprocessor' in (cfg.get('model') or {}) else set())
+    read = READ - _unread_here(cfg)
     for file, name in unread_variables(Path(path), cfg, read):
         raise ValueError(f'{file}: nothing reads `{name}`, so that it changes nothing. {_advice(name, cfg)}')
     for name in options or {}:
-        if name.partition('.')[0] not in read:
+        if name.partition('.')[0] not in read - {'metric'}:  # which is read in the file
             raise ValueError(f'--cfg-options {name}: nothing reads it. {_advice(name, cfg)}')
     hooks = cfg.get('default_hooks') or {}
     hooks = {name for name, hook in hooks.items() if whole or hook is not None}
@@ -113,6 +111,14 @@ def holds_settings(value: object) -> bool:
     if isinstance(value, list | tuple):
         return any(holds_settings(child) for child in value)
     return isinstance(value, dict) and bool(value)
+
+
+def _unread_here(cfg: Config) -> set[str]:
+    """Names that something reads in other configs, but not in this one."""
+    dataset = next(_data_sets(cfg.get('train_dataloader')), {})
+    unread = set() if dataset.get('type') == 'published_dataset' else {'metric'}
+    # The runner gives this to a model that has none.
+    return unread | ({'data_preprocessor'} if 'data_preprocessor' in (cfg.get('model') or {}) else set())
 
 
 def _advice(name: str, cfg: Config) -> str:

@@ -199,6 +199,21 @@ def test_options_that_nothing_reads_are_refused(name, message):
         load_config(CIFAR, {name: 1})
 
 
+@pytest.mark.parametrize('name', ['runner_type', 'tta_model', 'tta_pipeline', 'metric'])
+def test_what_only_other_tools_read_is_refused(name, write):
+    with pytest.raises(ValueError, match=f'--cfg-options {name}: nothing reads it'):
+        load_config(CIFAR, {name: 'x'})
+    with pytest.raises(ValueError, match=f'mine.py: nothing reads `{name}`'):
+        load_config(write(f"{name} = 'x'"))
+
+
+def test_the_metric_of_the_transfer_table_stands_in_the_file(write):
+    transfer = 'benchmarks/classification/transfer/linear_r50_dtd.py'
+    assert load_config(write("metric = 'mean_per_class/recall'", transfer)).metric == 'mean_per_class/recall'
+    with pytest.raises(ValueError, match='--cfg-options metric: nothing reads it'):
+        load_config(config_folder() / transfer, {'metric': 'mean_per_class/recall'})
+
+
 @pytest.mark.parametrize(
     ('name', 'value'),
     [
