@@ -6,7 +6,6 @@ too; where it does anything else with them, every key may be right and passes.
 """
 
 import ast
-import difflib
 import functools
 import inspect
 import textwrap
@@ -18,6 +17,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.registry import DefaultScope, Registry
 from torch.utils.data import DataLoader
 
+from clsa_mm.datasets.views.nearest_name import nearest
 from clsa_mm.engine.detector_settings import unread_by_detector
 from clsa_mm.engine.plain_settings import is_of_a_library, is_taken_out, keys_of_dataset, keys_of_place
 
@@ -137,7 +137,7 @@ def misspelt_types(cfg: Mapping[str, Any], scope: str) -> Iterator[tuple[str, st
                 kind = node['type']
                 if kind in names or '.' in kind or _called(node, registries, scope):
                     continue
-                for near in difflib.get_close_matches(kind, names, 1, 0.8):
+                if near := nearest(kind, names, 0.8):
                     yield f'{full}.type', kind, near
 
 

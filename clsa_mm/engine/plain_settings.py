@@ -1,7 +1,6 @@
 """Keys of a config's dictionaries that have no type, by their place, and what reads them."""
 
 import ast
-import difflib
 import inspect
 import textwrap
 from collections.abc import Callable, Collection, Mapping
@@ -12,6 +11,8 @@ from mmengine.dataset import BaseDataset
 from mmengine.dist import utils as dist
 from mmengine.runner import Runner
 from mmengine.utils.dl_utils import set_multi_processing
+
+from clsa_mm.datasets.views.nearest_name import nearest
 
 _LIBRARIES = (
     'clsa_mm', 'mmcls', 'mmcv', 'mmdet', 'mmengine', 'mmpretrain', 'mmselfsup', 'torch', 'torchvision',
@@ -124,7 +125,7 @@ def keys_of_dataset(owner: type, key: str, part: Mapping[str, Any]) -> Collectio
 
 def _and_unlike(known: set[str], node: Mapping[str, Any], cutoff: float = 0.75) -> set[str]:
     """Known keys, and those of a dictionary that are no slip of them, where others may be right too."""
-    return known.union(key for key in node if not difflib.get_close_matches(key, known, 1, cutoff))
+    return known.union(key for key in node if not nearest(key, known, cutoff))
 
 
 def _words(owner: type, name: str) -> set[str]:

@@ -15,6 +15,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
+from clsa_mm.datasets.views.nearest_name import nearest
 from clsa_mm.datasets.views.settings import build_views
 from clsa_mm.engine.config_files import hooks_of_bases, read_config_file, unread_variables
 from clsa_mm.engine.constructors import BUILT, arguments_of, misspelt_types, unknown_arguments
@@ -131,7 +132,7 @@ def _advice(name: str, cfg: Config) -> str:
     meant = [part for part in parts if part in known][:1]
     meant = meant or [near for part in parts for near in known if near in part.split('_')]
     meant = meant or [near for part in parts for near in known if part in near.split('_')]
-    meant = meant or [near for part in parts for near in difflib.get_close_matches(part, known, 1, 0.7)]
+    meant = meant or [near for part in parts if (near := nearest(part, known, 0.7))]
     found = [full for full in last if last[full] in meant]
     found.sort(key=lambda full: (-difflib.SequenceMatcher(None, name, full).ratio(), full))
     if found:
@@ -217,8 +218,8 @@ def _check_switched_off(cfg: Config, known: Set[str], path: Path) -> None:
 
 def _nearest(name: str, known: Iterable[str]) -> str:
     place, _, last = name.rpartition('.')
-    near = difflib.get_close_matches(last, known, n=1)
-    meant = f'Did you mean {place}.{near[0]}? ' if near else ''
+    near = nearest(last, known)
+    meant = f'Did you mean {place}.{near}? ' if near else ''
     return f'{meant}There is {", ".join(sorted(known)) or "none"}.'
 
 
