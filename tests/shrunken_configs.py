@@ -33,7 +33,6 @@ def shrink(cfg: Config, pixels: int = 64, batch_size: int = 4) -> Config:
             node.num_splits = 2
         if 'subfolders' in node:  # which a small data set has not
             del node['subfolders']
-            node.type = node.type.replace('ClassFolders', 'CustomDataset')
         if node.get('type') == 'KNNHook':
             node.update(k=2, max_bank=None, batch_size=batch_size, num_workers=0)
         if 'rcnn' in node and 'rpn_proposal' in node:  # a detector's train_cfg

@@ -7,6 +7,7 @@ import runpy
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,8 @@ def _run(words: list[str], world: Path, only_parse: bool) -> None:
     if script.endswith('.sh'):
         assert os.access(ROOT / script, os.X_OK)
         script, arguments = _without_launcher(script, arguments)
+    if script == 'tools/train.py' and '--work-dir' not in arguments:  # where no other command has trained
+        arguments += ['--work-dir', tempfile.mkdtemp(dir=world)]
 
     def parse() -> None:
         sys.argv = [script, *arguments]

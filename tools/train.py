@@ -121,15 +121,15 @@ def take_work_dir(cfg: Config, path: str) -> None:
     """Note in the work dir which config file it is of.
 
     Raises:
-        SystemExit: If it has checkpoints of another file, which a training from the start would write over.
+        SystemExit: If it has checkpoints, which a training from the start would write over.
     """
     folder, own = Path(cfg.work_dir), str(Path(path).resolve())
     record = folder / 'config_path.txt'
-    earlier = record.read_text() if record.exists() else own
-    if earlier != own and not cfg.get('resume') and any(folder.glob('*.pth')):
+    if not cfg.get('resume') and any(folder.glob('*.pth')):
+        earlier = record.read_text() if record.exists() else 'an earlier run'
         raise SystemExit(
-            f'{folder.absolute()} has checkpoints of {earlier}, and {own} would overwrite them: give another '
-            '--work-dir, --resume to go on from them, or remove that folder'
+            f'{folder.absolute()} has checkpoints of {earlier}, and {own} would overwrite them: add --resume '
+            'to go on from them, give another --work-dir, or remove that folder'
         )
     with unfinished(record) as part:  # whole, for other ranks read it
         part.write_text(own)

@@ -172,7 +172,7 @@ def _drop_programs(checkpoint: dict, folder: Path) -> None:
     """Drop the texts that mmengine runs, and those by which it deletes files of others, in place.
 
     ``Runner.resume`` runs ``meta['config']`` as Python; its inferencers run the ``cfg`` of the meta or of the
-    log; ``CheckpointHook`` deletes what the log calls the best checkpoint and the last ones.
+    log; ``CheckpointHook`` deletes what the log calls the best checkpoint, and the last ones by number.
     """
     if isinstance(meta := checkpoint.get('meta'), Mapping):
         checkpoint['meta'] = {name: meta[name] for name in meta if name not in ('cfg', 'config')}
@@ -184,8 +184,7 @@ def _drop_programs(checkpoint: dict, folder: Path) -> None:
         best = Path(str(info[name])).resolve()
         if best.parent != folder or not best.name.startswith('best_'):
             del info[name]
-    if 'keep_ckpt_ids' in info:
-        info['keep_ckpt_ids'] = [step for step in info['keep_ckpt_ids'] if isinstance(step, int)]
+    info.pop('keep_ckpt_ids', None)  # OwnCheckpointsHook has the run's own
     checkpoint['message_hub'] = dict(log, runtime_info=info)
 
 

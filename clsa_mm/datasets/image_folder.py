@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,13 +16,9 @@ from mmengine.registry import DATASETS
 from mmpretrain.datasets import CustomDataset
 
 from clsa_mm.datasets.class_lists import check_folders, class_folders
+from clsa_mm.datasets.image_files import IMAGE_EXTENSIONS, find_images, is_hidden, missing_folder_message
 from clsa_mm.datasets.transforms.load_image import CorruptImageError, LoadImage
 from clsa_mm.datasets.transforms.make_views import MakeViews, PackViews
-
-IMAGE_EXTENSIONS = (
-    ".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".gif", ".avif",
-    ".jp2",
-)  # fmt: skip
 
 
 @DATASETS.register_module()
@@ -146,7 +142,7 @@ class ImageFolder(CustomDataset):
             paths = self._scan(root)
         else:
             files = backend.list_dir_or_file(root, list_dir=False, recursive=True)
-            paths = sorted(p for p in files if self.is_valid_file(p) and not _is_hidden(p))
+            paths = sorted(p for p in files if self.is_valid_file(p) and not is_hidden(p))
         if self.subfolders:
             wanted = set(self.subfolders)
             paths = [path for path in paths if path.split('/')[0] in wanted]
@@ -161,11 +157,11 @@ class ImageFolder(CustomDataset):
 
     def _scan(self, root: str) -> list[str]:
         if not os.path.isdir(root):
-            raise FileNotFoundError(_missing_folder_message(os.path.abspath(root)))
+            raise FileNotFoundError(missing_folder_message(os.path.abspath(root)))
         if self.subfolders:
             check_folders(root, self.subfolders)
         others: Counter[str] = Counter()
-        paths = list(_walk(root, self.extensions, others, self.subfolders or ('',)))
+        paths = list(find_images(root, self.extensions, self.subfolders or ('',), others))
         if not paths:
             found = ', '.join(f'{n} x {kind}' for kind, n in others.most_common(10))
             raise FileNotFoundError(
@@ -224,48 +220,3 @@ class ImageFolder(CustomDataset):
     def _replacement(self, index: int, attempt: int) -> int:
         words = np.random.SeedSequence((index % len(self), attempt)).generate_state(1, np.uint64)
         return int(words[0] % np.uint64(len(self)))
-
-
-def _walk(
-    root: str, extensions: tuple[str, ...], others: Counter[str], starts: Sequence[str]
-) -> Iterator[str]:
-    """Yield the images below ``starts``, relative to ``root``, and count other files by extension."""
-    visited = set()
-    folders = [*reversed(starts)]
-    while folders:
-        folder = folders.pop()
-        status = os.stat(os.path.join(root, folder))
-        if (status.st_dev, status.st_ino) in visited:
-            continue  # links can form cycles, or show the same images twice
-        visited.add((status.st_dev, status.st_ino))
-        subfolders = []
-        with os.scandir(os.path.join(root, folder)) as entries:
-            for entry in sorted(entries, key=lambda e: e.name):
-                path = os.path.join(folder, entry.name)
-                if entry.name.startswith('.'):
-                    continue
-                if entry.is_symlink() and not os.path.exists(entry.path):  # also a link to itself
-                    others['broken link'] += 1
-                elif entry.is_dir():
-                    subfolders.append(path)
-                elif entry.name.lower().endswith(extensions) and entry.is_file():
-                    yield path
-                else:
-                    others[os.path.splitext(entry.name)[1].lower() or 'no extension'] += 1
-        folders.extend(reversed(subfolders))
-
-
-def _is_hidden(path: str) -> bool:
-    return any(part.startswith('.') for part in path.split('/'))
-
-
-def _missing_folder_message(path: str) -> str:
-    existing = os.path.dirname(path)
-    while not os.path.isdir(existing):
-        existing = os.path.dirname(existing)
-    names = sorted(os.listdir(existing))[:10]
-    return (
-        f'The image folder {path} does not exist. The nearest folder that does is {existing}, '
-        f'which holds: {", ".join(names) or "nothing"}. Mend data_root and data_prefix, or move '
-        'or link the images there.'
-    )

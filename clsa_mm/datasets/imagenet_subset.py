@@ -75,7 +75,7 @@ class ImageNetSubset(ImageNet):
             raise FileNotFoundError(
                 f'There is no folder {self.img_prefix}: expected train/<wnid>/*.JPEG below {self.data_root}.'
             )
-        folders = sorted(entry.name for entry in os.scandir(self.img_prefix) if entry.is_dir())
+        folders = sorted(entry.name for entry in os.scandir(self.img_prefix) if os.path.isdir(entry.path))
         if len(folders) != len(self.CLASSES):
             raise ValueError(
                 f'{self.img_prefix} has {len(folders)} class folders instead of {len(self.CLASSES)}, so the '

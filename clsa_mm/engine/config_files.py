@@ -12,14 +12,8 @@ from mmengine.config import Config
 
 # A base that says all of these is a whole config, as mmengine writes it to work dirs.
 _WHOLE = {
-    'model',
-    'train_dataloader',
-    'train_cfg',
-    'optim_wrapper',
-    'default_scope',
-    'default_hooks',
-    'env_cfg',
-}
+    'model', 'train_dataloader', 'train_cfg', 'optim_wrapper', 'default_scope', 'default_hooks', 'env_cfg',
+}  # fmt: skip
 _BASE_IN_TEXT = re.compile(r'\{\{\s*_base_\.(\w+)')
 
 
@@ -90,21 +84,19 @@ def unread_variables(path: Path, cfg: Config, read: Set[str], top: bool = True) 
             yield from unread_variables(path.parent / base, cfg, read, top=False)
 
 
-def hooks_of_bases(path: Path) -> set[str]:
-    """Names in ``default_hooks`` of all that a config inherits.
+def known_hooks(path: Path, top: bool = True) -> set[str]:
+    """Names in ``default_hooks`` of a config and all that it inherits, of hooks switched off on the way too.
 
     Args:
-        path: The config file.
-
-    Returns:
-        The names, of hooks switched off on the way too.
+        path: The config file. All hooks of a whole one, without bases, are known, switched off or not.
+        top: Whether the file is no base of another. Defaults to True.
     """
-    known: set[str] = set()
-    for base in read_config_file(path).bases:
-        file = Path(Config._get_cfg_path(base, str(path))[0])
-        hooks = Config.fromfile(file, import_custom_modules=False).get('default_hooks') or {}
-        known |= {name for name, hook in hooks.items() if hook is not None} | hooks_of_bases(file)
-    return known
+    bases = read_config_file(path).bases
+    hooks = Config.fromfile(path, import_custom_modules=False).get('default_hooks') or {}
+    known = {name for name, hook in hooks.items() if hook is not None or top and not bases}
+    return known.union(
+        *(known_hooks(Path(Config._get_cfg_path(base, str(path))[0]), False) for base in bases)
+    )
 
 
 def _reads_of_itself(tree: ast.AST) -> Iterator[ast.Name]:

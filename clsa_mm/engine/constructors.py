@@ -6,20 +6,26 @@ too; where it does anything else with them, every key may be right and passes.
 """
 
 import ast
-import difflib
 import functools
 import inspect
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from mmengine import registry
 from mmengine.hooks import CheckpointHook
 from mmengine.registry import DefaultScope, Registry
-from torch.utils.data import DataLoader
 
+from clsa_mm.datasets.views.nearest_name import nearest
 from clsa_mm.datasets.views.recipes import RECIPES
-from clsa_mm.engine.plain_settings import is_taken_out, keys_of_dataset, keys_of_place
+from clsa_mm.engine.detector_settings import unread_by_detector
+from clsa_mm.engine.plain_settings import (
+    is_of_a_library,
+    is_taken_out,
+    keys_of_dataset,
+    keys_of_place,
+    named_arguments,
+)
 
 _MODELS = (registry.MODELS, registry.TASK_UTILS, registry.WEIGHT_INITIALIZERS, registry.OPTIMIZERS)
 _DATA = (registry.DATASETS, registry.DATA_SAMPLERS, registry.TRANSFORMS)
@@ -47,126 +53,87 @@ BUILT: dict[str, tuple[Registry, ...]] = dict(
     randomness=(),
     auto_scale_lr=(),
     compile=(),
-)
-LIBRARIES = (
-    'clsa_mm',
-    'mmcls',
-    'mmcv',
-    'mmdet',
-    'mmengine',
-    'mmpretrain',
-    'mmselfsup',
-    'torch',
-    'torchvision',
+    custom_imports=(),
 )
 
 Arguments = frozenset[str]
 
 
-class UnknownArgument(NamedTuple):
-    """A key that nothing takes: its full name, what it was given to, and what that takes."""
-
-    name: str
-    owner: str
-    known: Arguments
-
-
-def unknown_arguments(cfg: Mapping[str, Any], scope: str) -> Iterator[UnknownArgument]:
-    """Find the keys that no constructor takes, in all that a runner builds.
+def unknown_arguments(cfg: Mapping[str, Any]) -> Iterator[tuple[str, str, Arguments]]:
+    """Find the keys that no constructor takes, in all that a runner builds; in the config's default scope.
 
     Args:
         cfg: A whole config.
-        scope: Its default scope.
 
     Yields:
-        One entry per key.
+        A key's full name, what it was given to, and what that takes.
     """
-    with DefaultScope.overwrite_default_scope(scope):
-        for name, registries in BUILT.items():
-            node = cfg.get(name)
-            if name == 'optim_wrapper' and node and 'constructor' in node:
-                continue  # which reads keys of its own, in the optimizer's dictionary too
-            yield from _unknown(node, name, registries, scope)
+    for name in BUILT:
+        node = cfg.get(name)
+        # A constructor reads keys of its own, in the optimizer's dictionary too.
+        if not (name == 'optim_wrapper' and node and 'constructor' in node):
+            yield from _unknown(node, name)
 
 
-def _unknown(
-    node: object, name: str, registries: tuple[Registry, ...], scope: str
-) -> Iterator[UnknownArgument]:
+def _unknown(node: object, name: str) -> Iterator[tuple[str, str, Arguments]]:
     if isinstance(node, list | tuple):
         for index, child in enumerate(node):
-            yield from _unknown(child, f'{name}.{index}', registries, scope)
+            yield from _unknown(child, f'{name}.{index}')
     elif isinstance(node, dict):
-        calls = _called(node, registries, scope)
-        if any(getattr(call, '__module__', '').split('.')[0] not in LIBRARIES for call in calls):
+        calls = _called(node, name)
+        if not all(map(is_of_a_library, calls)):
             return  # a class of the user's own may do with its arguments' dictionaries what it likes
-        known = _arguments_in_runner(name, node, scope) or _common_arguments(calls)
+        known = _arguments_in_runner(name, node) or _common_arguments(calls)
+        owner = str(node.get('type', name))
         for key, child in node.items():
             full = f'{name}.{key}'
             if known is not None and key not in known and not is_taken_out(key, name):
-                yield UnknownArgument(full, str(node.get('type', name)), known)
-            elif isinstance(child, dict) and (keys := _keys_of_part(calls, node, key, registries, scope)):
-                for part in child.keys() - keys:
-                    yield UnknownArgument(f'{full}.{part}', str(node.get('type')), keys)
+                yield full, owner, known
+            elif isinstance(child, dict) and (keys := _keys_of_part(calls, node, key, name)):
+                yield from ((f'{full}.{part}', owner, keys) for part in child.keys() - keys)
             else:
-                yield from _unknown(child, full, registries, scope)
+                if key in ('train_cfg', 'test_cfg') and calls and calls[0].__module__.startswith('mmdet.'):
+                    called = functools.partial(_called, name=name)
+                    yield from unread_by_detector(child, full, node, called, key.removesuffix('_cfg'))
+                yield from _unknown(child, full)
 
 
 def _keys_of_part(
-    calls: Sequence[Callable],
-    node: Mapping[str, Any],
-    key: str,
-    registries: tuple[Registry, ...],
-    scope: str,
+    calls: Sequence[Callable], node: Mapping[str, Any], key: str, name: str
 ) -> Arguments | None:
     """What a class reads in an argument that is a dictionary without a type."""
     if len(calls) != 1:
         return None
     if getattr(calls[0], '__name__', '') == 'KNNHook' and key in ('train', 'test'):  # parts of its data set
-        return _common_arguments(_called(node.get('dataset') or {}, registries, scope))
+        return _common_arguments(_called(node.get('dataset') or {}, name))
     keys = keys_of_dataset(calls[0], key, node[key])
     return keys and frozenset(keys)
 
 
-def misspelt_types(cfg: Mapping[str, Any], scope: str) -> Iterator[tuple[str, str, str]]:
-    """Find types that no registry holds but for a few letters.
+def meant_type(node: Mapping[str, Any], name: str) -> str | None:
+    """Find the registered name that a dictionary's type is but for a few letters.
 
     Args:
-        cfg: A whole config.
-        scope: Its default scope.
+        node: The dictionary.
+        name: Its full name.
 
-    Yields:
-        The full name, the type, and the nearest name of the registries.
+    Returns:
+        The name; None where the type is registered, or like no other.
     """
-    with DefaultScope.overwrite_default_scope(scope):
-        for name, registries in BUILT.items():
-            names = frozenset(RECIPES.module_dict).union(*map(_names, registries))  # recipes are types too
-            for full, node in _typed(cfg.get(name), name):
-                kind = node['type']
-                if kind in names or '.' in kind or _called(node, registries, scope):
-                    continue
-                for near in difflib.get_close_matches(kind, names, 1, 0.8):
-                    yield f'{full}.type', kind, near
-
-
-def _typed(node: object, name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    if isinstance(node, dict) and isinstance(node.get('type'), str):
-        yield name, node
-    children = (
-        enumerate(node) if isinstance(node, list | tuple) else node.items() if isinstance(node, dict) else ()
-    )
-    for key, child in children:
-        yield from _typed(child, f'{name}.{key}')
+    kind = node.get('type')
+    if not isinstance(kind, str) or '.' in kind or _called(node, name):
+        return None
+    # Recipes of views are types too.
+    names = frozenset(RECIPES.module_dict).union(*map(_names, BUILT[name.partition('.')[0]]))
+    return None if kind in names else nearest(kind, names, 0.8)
 
 
 def _names(registry: Registry) -> set[str]:
     return {*registry.module_dict}.union(*map(_names, registry.children.values()))
 
 
-def _arguments_in_runner(name: str, node: Mapping[str, Any], scope: str) -> Arguments | None:
+def _arguments_in_runner(name: str, node: Mapping[str, Any]) -> Arguments | None:
     """What the runner takes in dictionaries that need no type, or have more keys than the type's."""
-    if name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        more = ('dataset', 'worker_init_fn', 'num_batch_per_epoch', 'disable_subprocess_warning')
-        return arguments_of(DataLoader).union(more)
     if (known := keys_of_place(name, node)) is not None:
         return known
     loop = 'EpochBasedTrainLoop' if node.get('by_epoch', True) else 'IterBasedTrainLoop'
@@ -176,7 +143,7 @@ def _arguments_in_runner(name: str, node: Mapping[str, Any], scope: str) -> Argu
     )  # fmt: skip
     if name not in types:
         return None
-    known = _common_arguments(_called({'type': types[name], **node}, BUILT[name], scope))
+    known = _common_arguments(_called({'type': types[name], **node}, name))
     more = dict(train_cfg=['by_epoch'], optim_wrapper=['optimizer', 'paramwise_cfg'])
     return known and known.union(more.get(name, ()))
 
@@ -186,11 +153,12 @@ def _common_arguments(calls: Sequence[Callable]) -> Arguments | None:
     return None if not arguments or None in arguments else frozenset().union(*arguments)
 
 
-def _called(node: Mapping[str, Any], registries: tuple[Registry, ...], scope: str) -> Sequence[Callable]:
-    """All that a dictionary's type may stand for."""
+def _called(node: Mapping[str, Any], name: str) -> Sequence[Callable]:
+    """All that the type of a dictionary of this full name may stand for."""
     kind = node.get('type')
     if isinstance(kind, str):
-        return _registered(kind, node.get('_scope_', scope), registries)
+        scope = node.get('_scope_') or DefaultScope.get_current_instance().scope_name
+        return _registered(kind, scope, BUILT[name.partition('.')[0]])
     return [kind] if callable(kind) else []
 
 
@@ -220,13 +188,10 @@ def arguments_of(call: Callable) -> Arguments | None:
     Returns:
         The names; None where any may be right.
     """
-    if (
-        call is CheckpointHook
-    ):  # hands the rest to Runner.save_checkpoint, most of whose arguments it sets itself
-        return _parameters(CheckpointHook.__init__)[0] | {'meta'}
+    if call is CheckpointHook:  # the rest goes to Runner.save_checkpoint, most of whose arguments it sets
+        return named_arguments(call) | {'meta'}
     if not inspect.isclass(call):
-        named, rest = _parameters(call)
-        return None if rest else named
+        return None if _rest(call) else named_arguments(call)
     known: Arguments = frozenset()
     for base in call.__mro__:
         if '__new__' in vars(base) and base is not object:
@@ -238,8 +203,8 @@ def arguments_of(call: Callable) -> Arguments | None:
             return known
         if not inspect.isfunction(init) or hasattr(init, '__wrapped__'):  # a decorator may rename arguments
             return None
-        named, rest = _parameters(init)
-        known |= named
+        known |= named_arguments(init)
+        rest = _rest(init)
         if rest is None:
             return known
         if not _only_passed_on(init, rest, base.__name__):
@@ -247,12 +212,11 @@ def arguments_of(call: Callable) -> Arguments | None:
     return known
 
 
-def _parameters(function: Callable) -> tuple[Arguments, str | None]:
-    """Names of a function's parameters, and that of its ``**kwargs``."""
-    parameters = inspect.signature(function).parameters.values()
-    rest = next((p.name for p in parameters if p.kind is p.VAR_KEYWORD), None)
-    named = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
-    return frozenset(named - {'self'}), rest
+def _rest(function: Callable) -> str | None:
+    """The name of a function's ``**kwargs``."""
+    return next(
+        (p.name for p in inspect.signature(function).parameters.values() if p.kind is p.VAR_KEYWORD), None
+    )
 
 
 def _only_passed_on(init: Callable, rest: str, owner: str) -> bool:

@@ -1,5 +1,9 @@
 """Running a config on a machine without a GPU."""
 
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
 import mmcv.cnn  # noqa: F401  registers SyncBN
 import torch
 from mmengine.config import Config
@@ -39,7 +43,15 @@ def adapt_to_machine(cfg: Config) -> None:
     _replace_sync_bn(cfg)
     _wrap_without_gpu(cfg)
     if not torch.distributed.is_initialized():
-        torch.distributed.init_process_group('gloo')
+        _start_gloo(cfg.env_cfg.dist_cfg)
+
+
+def _start_gloo(dist_cfg: Mapping[str, Any]) -> None:
+    """Start the process group as mmengine's ``init_dist`` does, with all that the config says of it."""
+    settings = {name: value for name, value in dist_cfg.items() if name not in ('backend', 'init_backend')}
+    if settings.get('timeout') is not None:
+        settings['timeout'] = timedelta(seconds=settings['timeout'])
+    torch.distributed.init_process_group('gloo', **settings)
 
 
 def _wrap_without_gpu(cfg: Config) -> None:

@@ -1,8 +1,8 @@
 """Keys of a config's dictionaries that have no type, by their place, and what reads them."""
 
 import ast
-import difflib
 import inspect
+import re
 import textwrap
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
@@ -11,25 +11,32 @@ import torch
 from mmengine.dataset import BaseDataset
 from mmengine.dist import utils as dist
 from mmengine.runner import Runner
+from mmengine.utils import import_modules_from_strings
 from mmengine.utils.dl_utils import set_multi_processing
+from torch.utils.data import DataLoader
 
+from clsa_mm.datasets.views.nearest_name import nearest
+
+_LIBRARIES = (
+    'clsa_mm', 'mmcls', 'mmcv', 'mmdet', 'mmengine', 'mmpretrain', 'mmselfsup', 'torch', 'torchvision',
+)  # fmt: skip
 # Keys that a builder, or in these libraries the class around, takes out of a dictionary before the call, and
-# the last names of the dictionaries' places; any where that is empty.
-_TAKEN_OUT: dict[str, tuple[str, ...]] = dict(
-    type=(),
-    _scope_=(),
-    priority=('default_hooks', 'custom_hooks'),
-    convert_to_iter_based=('param_scheduler',),
-    requires_grad=('norm_cfg',),
-    fallback_on_stride=('dcn',),
-    postfix=('plugins', 'cfg'),
-    stages=('plugins',),
-    bg_cls_weight=('loss_cls',),
-    scale_factor=('upsample_cfg',),
-    upsample_kernel=('upsample_cfg',),
-    magnitude_key=('policies',),
-    magnitude_range=('policies',),
-    pretrained=('backbone', 'model'),
+# the places of such dictionaries, without the numbers of list entries.
+_TAKEN_OUT = dict(
+    type='',
+    _scope_='',
+    priority=r'(default|custom)_hooks(\.[^.]+)?$',
+    convert_to_iter_based='param_scheduler$',
+    requires_grad='norm_cfg$',
+    fallback_on_stride='dcn$',
+    postfix='(plugins|cfg)$',
+    stages='plugins$',
+    bg_cls_weight='loss_cls$',
+    scale_factor='upsample_cfg$',
+    upsample_kernel='upsample_cfg$',
+    magnitude_key='policies$',
+    magnitude_range='policies$',
+    pretrained='(backbone|model)$',
 )
 _PARAMWISE = frozenset({
     'custom_keys', 'bias_lr_mult', 'bias_decay_mult', 'norm_decay_mult', 'flat_decay_mult',
@@ -38,20 +45,29 @@ _PARAMWISE = frozenset({
 _CUSTOM_KEYS = 'optim_wrapper.paramwise_cfg.custom_keys.'
 
 
-def _named(*functions: Callable) -> frozenset[str]:
+def named_arguments(*functions: Callable) -> frozenset[str]:
+    """Names by which functions, methods or classes take arguments, without those of ``**kwargs``."""
     parameters = [p for function in functions for p in inspect.signature(function).parameters.values()]
-    return frozenset(p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return frozenset(p.name for p in parameters if p.kind in kinds) - {'self'}
 
 
+_DATALOADER = named_arguments(DataLoader).union([
+    'dataset', 'worker_init_fn', 'num_batch_per_epoch', 'disable_subprocess_warning',
+])  # fmt: skip
 _PLACES: dict[str, frozenset[str]] = {
-    'randomness': _named(Runner.set_randomness) - {'self'},
+    'train_dataloader': _DATALOADER,
+    'val_dataloader': _DATALOADER,
+    'test_dataloader': _DATALOADER,
+    'randomness': named_arguments(Runner.set_randomness),
     'env_cfg': frozenset({'cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'}),
-    'env_cfg.mp_cfg': _named(set_multi_processing) - {'distributed'},
-    'env_cfg.dist_cfg': _named(
+    'env_cfg.mp_cfg': named_arguments(set_multi_processing) - {'distributed'},
+    'env_cfg.dist_cfg': named_arguments(
         dist.init_dist, dist._init_dist_slurm, torch.distributed.init_process_group
     ).difference(['launcher']),
     'auto_scale_lr': frozenset({'enable', 'base_batch_size'}),
-    'compile': _named(torch.compile) - {'model'},
+    'compile': named_arguments(torch.compile) - {'model'},
+    'custom_imports': named_arguments(import_modules_from_strings),
     'optim_wrapper.paramwise_cfg': _PARAMWISE,  # of mmengine's DefaultOptimWrapperConstructor
 }
 
@@ -69,11 +85,16 @@ def keys_of_place(name: str, node: Mapping[str, Any]) -> frozenset[str] | None:
     if name == 'optim_wrapper.clip_grad':
         of_value = node.get('type') == 'value'
         clip = torch.nn.utils.clip_grad_value_ if of_value else torch.nn.utils.clip_grad_norm_
-        return _named(clip) - {'parameters'}
+        return named_arguments(clip) - {'parameters'}
     if name.startswith(_CUSTOM_KEYS):
         # The rest goes to the optimizer's parameter groups.
         return frozenset(_and_unlike({'lr_mult', 'decay_mult'}, node))
     return _PLACES.get(name)
+
+
+def is_of_a_library(call: Callable) -> bool:
+    """Whether a class or function is none of the user's own, which may do with dictionaries what it likes."""
+    return getattr(call, '__module__', '').partition('.')[0] in _LIBRARIES
 
 
 def is_taken_out(key: str, name: str) -> bool:
@@ -83,13 +104,7 @@ def is_taken_out(key: str, name: str) -> bool:
         key: The key.
         name: Full name of the dictionary.
     """
-    if key not in _TAKEN_OUT:
-        return False
-    places = _TAKEN_OUT[key]
-    parts = [part for part in name.split('.') if not part.isdecimal()]
-    return (
-        not places or parts[-1].endswith(places) or parts[-2:-1] and parts[-2] in places and key == 'priority'
-    )
+    return key in _TAKEN_OUT and re.search(_TAKEN_OUT[key], re.sub(r'\.\d+(?=\.|$)', '', name)) is not None
 
 
 def keys_of_dataset(owner: type, key: str, part: Mapping[str, Any]) -> Collection[str] | None:
@@ -116,7 +131,7 @@ def keys_of_dataset(owner: type, key: str, part: Mapping[str, Any]) -> Collectio
 
 def _and_unlike(known: set[str], node: Mapping[str, Any], cutoff: float = 0.75) -> set[str]:
     """Known keys, and those of a dictionary that are no slip of them, where others may be right too."""
-    return known.union(key for key in node if not difflib.get_close_matches(key, known, 1, cutoff))
+    return known.union(key for key in node if not nearest(key, known, cutoff))
 
 
 def _words(owner: type, name: str) -> set[str]:

@@ -2,13 +2,9 @@
 
 from mmengine.config import Config
 
-# As in configs/_base_/default_runtime.py, where each can be changed or switched off.
-SAFETY_HOOKS = dict(
-    iteration_seed='IterationSeedHook',
-    resume_position='ResumePositionHook',
-    resume_learning_rate='ResumeLearningRateHook',
-    finite_guard='FiniteGuardHook',
-)
+from clsa_mm.engine.config_bases import config_folder
+
+HOOKS = Config.fromfile(config_folder() / '_base_/safety_hooks.py').default_hooks
 
 
 def add_safety_hooks(cfg: Config) -> None:
@@ -20,6 +16,6 @@ def add_safety_hooks(cfg: Config) -> None:
         cfg: A whole config; changed in place.
     """
     hooks = cfg.setdefault('default_hooks', {})
-    types = [hook['type'] for hook in [*hooks.values(), *(cfg.get('custom_hooks') or ())] if hook]
-    if not set(types) & set(SAFETY_HOOKS.values()):
-        hooks.update({name: dict(type=kind) for name, kind in SAFETY_HOOKS.items()})
+    types = {hook['type'] for hook in [*hooks.values(), *(cfg.get('custom_hooks') or ())] if hook}
+    if types.isdisjoint(hook['type'] for hook in HOOKS.values()):
+        hooks.update(HOOKS.to_dict())

@@ -7,25 +7,27 @@ nothing and says nothing. All tools load their config by :func:`load_config`.
 import difflib
 import inspect
 import os.path as osp
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
+from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
+from clsa_mm.datasets.views.nearest_name import nearest
 from clsa_mm.datasets.views.settings import build_views
-from clsa_mm.engine.config_files import hooks_of_bases, read_config_file, unread_variables
-from clsa_mm.engine.constructors import BUILT, arguments_of, misspelt_types, unknown_arguments
-from clsa_mm.engine.switched_off import OWN_TO_MMENGINE, remove_switched_off_hooks
+from clsa_mm.engine.config_files import known_hooks, read_config_file, unread_variables
+from clsa_mm.engine.constructors import BUILT, meant_type, unknown_arguments
 
-# Top-level names that something reads: the runner, mmengine's config, tools of ours or of OpenMMLab.
+# Top-level names that something reads: the runner, mmengine's config, tools/benchmarks/transfer.py (metric).
 READ = {*inspect.signature(Runner.__init__).parameters} - {'self', 'cfg'} | {
     'activation_checkpointing', 'compile', 'custom_imports', 'efficient_conv_bn_eval',
-    'find_unused_parameters', 'metric', 'model_wrapper_cfg', 'runner_type', 'sync_bn', 'tta_model',
-    'tta_pipeline',
+    'find_unused_parameters', 'metric', 'model_wrapper_cfg', 'sync_bn',
 }  # fmt: skip
+# The hooks that mmengine itself puts there: it removes them where the config says None, and fails at others.
+OWN_TO_MMENGINE = {'runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint'}
 
 
 def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
@@ -43,21 +45,20 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
         ValueError: For a top-level name of the file, or an option, that nothing reads; for an argument that
             a constructor does not have. The message holds the nearest right name.
     """
-    whole = not read_config_file(Path(path)).bases
+    read_config_file(Path(path))  # names the file where mmengine's error on its _base_ does not
     cfg = Config.fromfile(path)
-    # The runner gives this to a model that has none.
-    read = READ - ({'data_preprocessor'} if 'data_preprocessor' in (cfg.get('model') or {}) else set())
+    read = READ - _unread_here(cfg)
     for file, name in unread_variables(Path(path), cfg, read):
         raise ValueError(f'{file}: nothing reads `{name}`, so that it changes nothing. {_advice(name, cfg)}')
     for name in options or {}:
-        if name.partition('.')[0] not in read:
+        if name.partition('.')[0] not in read - {'metric'}:  # which is read in the file
             raise ValueError(f'--cfg-options {name}: nothing reads it. {_advice(name, cfg)}')
-    hooks = cfg.get('default_hooks') or {}
-    hooks = {name for name, hook in hooks.items() if whole or hook is not None}
     _merge(cfg, options or {})
-    _import_custom_modules(cfg, options or {})
+    if any(name.partition('.')[0] == 'custom_imports' for name in options or {}):  # the file's are imported
+        imports = cfg.get('custom_imports') or {}
+        import_modules_from_strings(imports.get('imports'), imports.get('allow_failed_imports', False))
     _check(cfg)
-    _check_switched_off(cfg, hooks, Path(path))
+    _check_switched_off(cfg, Path(path))
     return _completed(cfg)
 
 
@@ -115,6 +116,14 @@ def holds_settings(value: object) -> bool:
     return isinstance(value, dict) and bool(value)
 
 
+def _unread_here(cfg: Config) -> set[str]:
+    """Names that something reads in other configs, but not in this one."""
+    dataset = next(_data_sets(cfg.get('train_dataloader')), {})
+    unread = set() if dataset.get('type') == 'published_dataset' else {'metric'}
+    # The runner gives this to a model that has none.
+    return unread | ({'data_preprocessor'} if 'data_preprocessor' in (cfg.get('model') or {}) else set())
+
+
 def _advice(name: str, cfg: Config) -> str:
     """The settings that a wrong name may have meant: the same last name, a word of it, or a typo away."""
     wrong = name.partition('.')[0]
@@ -125,7 +134,7 @@ def _advice(name: str, cfg: Config) -> str:
     meant = [part for part in parts if part in known][:1]
     meant = meant or [near for part in parts for near in known if near in part.split('_')]
     meant = meant or [near for part in parts for near in known if part in near.split('_')]
-    meant = meant or [near for part in parts for near in difflib.get_close_matches(part, known, 1, 0.7)]
+    meant = meant or [near for part in parts if (near := nearest(part, known, 0.7))]
     found = [full for full in last if last[full] in meant]
     found.sort(key=lambda full: (-difflib.SequenceMatcher(None, name, full).ratio(), full))
     if found:
@@ -137,13 +146,17 @@ def _advice(name: str, cfg: Config) -> str:
 
 def _check(cfg: Config) -> None:
     """Refuse what no constructor takes, impossible views, and hooks without a type."""
-    for name, owner, known in unknown_arguments(cfg, cfg.get('default_scope') or 'mmengine'):
-        place, nearest = name.rpartition('.')[0], _nearest(name, known)
-        if place in ('train_cfg', 'val_cfg', 'test_cfg') or not nearest.startswith('Did you mean'):
-            nearest += f' If it is inherited, `_delete_=True` in {place} leaves out all that is.'
-        raise ValueError(f'{name}: {owner} has no such setting. {nearest}')
-    for name, kind, near in misspelt_types(cfg, cfg.get('default_scope') or 'mmengine'):
-        raise ValueError(f'{name}: nothing is registered as {kind}. Did you mean {near}?')
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):
+        for name, owner, known in unknown_arguments(cfg):
+            place, hint = name.rpartition('.')[0], _nearest(name, known)
+            if place in ('train_cfg', 'val_cfg', 'test_cfg') or not hint.startswith('Did you mean'):
+                hint += f' If it is inherited, `_delete_=True` in {place} leaves out all that is.'
+            raise ValueError(f'{name}: {owner} has no such setting. {hint}')
+        for name, node in settings({key: cfg[key] for key in BUILT if key in cfg}):
+            if isinstance(node, dict) and (near := meant_type(node, name)):
+                raise ValueError(
+                    f'{name}.type: nothing is registered as {node["type"]}. Did you mean {near}?'
+                )
     for dataset in _data_sets(cfg.get('train_dataloader')):
         if dataset.get('views') is not None:
             build_views(dataset.views)
@@ -160,50 +173,33 @@ def _check(cfg: Config) -> None:
 def _merge(cfg: Config, options: Mapping[str, Any]) -> None:
     """Merge options as mmengine does, but say what to write where it cannot."""
     for name in options:
-        node, parts = cfg, name.split('.')
-        for depth, part in enumerate(parts):
-            of_items = isinstance(node, list) and any(isinstance(child, dict | list) for child in node)
-            if not (isinstance(node, Config | dict) or of_items):
-                place = '.'.join(parts[:depth])
+        node, place = cfg, ''
+        for part in name.split('.'):
+            if isinstance(node, list) and any(isinstance(child, dict | list) for child in node):
+                if not (part.isdecimal() and int(part) < len(node)):
+                    raise ValueError(
+                        f'--cfg-options {name}: {place} has entries 0 to {len(node) - 1}, no {part}.'
+                    )
+                node = node[int(part)]
+            elif not isinstance(node, Config | dict):
                 raise ValueError(
                     f'--cfg-options {name}: {place} is {node!r}, of which one cannot set a part. '
                     f'Set it as a whole: {place}=...'
                 )
-            if isinstance(node, list) and not (part.isdecimal() and int(part) < len(node)):
-                place = '.'.join(parts[:depth])
-                raise ValueError(
-                    f'--cfg-options {name}: {place} has entries 0 to {len(node) - 1}, no {part}.'
-                )
-            if isinstance(node, Config | dict) and part not in node:
+            elif part in node:
+                node = node[part]
+            else:
                 break
-            node = node[int(part)] if isinstance(node, list) else node[part]
+            place = f'{place}.{part}'.removeprefix('.')
     cfg.merge_from_dict(dict(options))
 
 
-def _import_custom_modules(cfg: Config, options: Mapping[str, Any]) -> None:
-    """Import what options add: mmengine imports what the file says, before them."""
-    imports = cfg.get('custom_imports') or {}
-    known = arguments_of(import_modules_from_strings)
-    for name in imports:
-        if name not in known:
-            full = f'custom_imports.{name}'
-            raise ValueError(f'{full}: nothing reads it. {_nearest(full, known)}')
-    if imports and any(name.partition('.')[0] == 'custom_imports' for name in options):
-        import_modules_from_strings(**imports)
-
-
-def _check_switched_off(cfg: Config, known: Set[str], path: Path) -> None:
-    """Refuse None for a hook that is not there.
-
-    Args:
-        cfg: The config with all options.
-        known: Names of the file's hooks, before the options.
-        path: The config file.
-    """
+def _check_switched_off(cfg: Config, path: Path) -> None:
+    """Refuse None for a hook that is there neither in the config file nor in its bases."""
     off = {name for name, hook in (cfg.get('default_hooks') or {}).items() if hook is None} - OWN_TO_MMENGINE
     if not off or Config._is_lazy_import(str(path)):
         return
-    there = hooks_of_bases(path) | OWN_TO_MMENGINE | known
+    there = known_hooks(path) | OWN_TO_MMENGINE
     for name in sorted(off - there):
         full = f'default_hooks.{name}'
         raise ValueError(f'{full}: there is no such hook to switch off. {_nearest(full, there)}')
@@ -211,8 +207,8 @@ def _check_switched_off(cfg: Config, known: Set[str], path: Path) -> None:
 
 def _nearest(name: str, known: Iterable[str]) -> str:
     place, _, last = name.rpartition('.')
-    near = difflib.get_close_matches(last, known, n=1)
-    meant = f'Did you mean {place}.{near[0]}? ' if near else ''
+    near = nearest(last, known)
+    meant = f'Did you mean {place}.{near}? ' if near else ''
     return f'{meant}There is {", ".join(sorted(known)) or "none"}.'
 
 
@@ -234,7 +230,9 @@ def _completed(cfg: Config) -> Config:
         if not loader.get('num_workers'):  # torch refuses these without workers
             loader.persistent_workers = False
             loader.pop('prefetch_factor', None)
-    remove_switched_off_hooks(cfg)
+    hooks = cfg.get('default_hooks') or {}
+    for name in [name for name, hook in hooks.items() if hook is None and name not in OWN_TO_MMENGINE]:
+        del hooks[name]
     return cfg
 
 

@@ -45,7 +45,7 @@ def labels_of(samples: Sequence[DataSample | None] | None) -> Tensor:
     if not samples or len(labels) < len(samples) or any(x.numel() != 1 for x in labels):
         raise ValueError(
             'kNN needs one class label per image, and this data set gives none (or several): use '
-            "a labelled one, e.g. `dict(type='CustomDataset', data_prefix=...)` with one "
+            "a labelled one, e.g. `dict(type='LabelledFolder', data_prefix=...)` with one "
             'sub-folder per class and `PackInputs` at the end of its pipeline, or set '
             '`default_hooks.knn=None` if no KNNHook is wanted.'
         )

@@ -4,6 +4,8 @@ Hooks are entries of ``default_hooks``, since a config that inherits replaces li
 there by its name (``default_hooks = dict(checkpoint=dict(interval=10))``), switch one off by None.
 """
 
+_base_ = './safety_hooks.py'
+
 default_scope = 'mmpretrain'
 custom_imports = dict(imports=['clsa_mm'], allow_failed_imports=False)
 
@@ -13,10 +15,6 @@ default_hooks = dict(
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=3),
     sampler_seed=dict(type='SamplerSeedHook'),
-    iteration_seed=dict(type='IterationSeedHook'),
-    resume_position=dict(type='ResumePositionHook'),
-    resume_learning_rate=dict(type='ResumeLearningRateHook'),
-    finite_guard=dict(type='FiniteGuardHook'),
     summary=dict(type='TrainingSummaryHook'),
 )
 

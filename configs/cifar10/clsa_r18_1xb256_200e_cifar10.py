@@ -44,7 +44,7 @@ default_hooks = dict(
     knn=dict(
         type='KNNHook',
         dataset=dict(
-            type='CustomDataset',
+            type='LabelledFolder',
             data_root=None,  # the training set's
             pipeline=[dict(type='LoadImage'), dict(type='PackInputs')],
         ),

@@ -214,7 +214,7 @@ def test_no_file_is_removed_by_a_text(tmp_path):
     torch.save(dict(meta={}, message_hub=dict(runtime_info=info, log_scalars={}, resumed_keys={})), path)
     register_safe_loader()
     loaded = CheckpointLoader.load_checkpoint(str(path))
-    assert loaded['message_hub']['runtime_info'] == dict(best_ckpt=best, keep_ckpt_ids=[1])
+    assert loaded['message_hub']['runtime_info'] == dict(best_ckpt=best)
 
 
 def test_trust_ends_with_the_next_tool(odd):

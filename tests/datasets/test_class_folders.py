@@ -7,7 +7,7 @@ import pytest
 from mmengine.registry import DATASETS, init_default_scope
 from published_data import picture, text
 
-from clsa_mm.datasets import CLASS_LISTS, ClassFolders, ImageFolder
+from clsa_mm.datasets import CLASS_LISTS, ImageFolder, LabelledFolder
 
 DIGEST = 'd61d354b64beb3ce2c2c9cf04a874298362dc9fcd589e15ee34c5e4592145746'
 
@@ -24,7 +24,7 @@ def root(tmp_path: Path) -> Path:
 def test_labels_are_places_among_the_chosen(root: Path) -> None:
     init_default_scope('mmpretrain')
     dataset = DATASETS.build(
-        dict(type='ClassFolders', data_root=str(root), data_prefix='train', subfolders=['d', 'b'])
+        dict(type='LabelledFolder', data_root=str(root), data_prefix='train', subfolders=['d', 'b'])
     )
     samples = [dataset.get_data_info(n) for n in range(len(dataset))]
     assert [(sample['img_path'], sample['gt_label']) for sample in samples] == [
@@ -39,7 +39,7 @@ def test_labels_are_places_among_the_chosen(root: Path) -> None:
 def test_image_folder_finds_the_same_images(root: Path) -> None:
     scanned = ImageFolder(str(root), 'train', subfolders=['d', 'b'])
     paths = [scanned.get_data_info(n)['img_path'] for n in range(len(scanned))]
-    labelled = ClassFolders(['d', 'b'], str(root), 'train')
+    labelled = LabelledFolder(str(root), 'train', subfolders=['d', 'b'])
     assert sorted(paths) == [labelled.get_data_info(n)['img_path'] for n in range(4)]
     everything = ImageFolder(str(root), 'train')
     order = [everything.get_data_info(n)['img_path'] for n in range(len(everything))]
@@ -62,7 +62,7 @@ def test_the_published_list() -> None:
     assert hashlib.sha256('\n'.join(names).encode()).hexdigest() == DIGEST
 
 
-@pytest.mark.parametrize('make', [ImageFolder, ClassFolders])
+@pytest.mark.parametrize('make', [ImageFolder, LabelledFolder])
 def test_missing_folders_and_wrong_names(root: Path, make: type) -> None:
     def build(subfolders: object) -> object:
         return make(data_root=str(root), data_prefix='train', subfolders=subfolders)
@@ -83,4 +83,4 @@ def test_missing_folders_and_wrong_names(root: Path, make: type) -> None:
 def test_a_folder_without_images(root: Path) -> None:
     (root / 'train/e').mkdir()
     with pytest.raises(FileNotFoundError, match='no image in 1 class folders of .*train, the first is e'):
-        ClassFolders(['a', 'e'], str(root), 'train')
+        LabelledFolder(str(root), 'train', subfolders=['a', 'e'])

@@ -155,7 +155,7 @@ def test_two_ranks_see_each_image_once(folder: Path) -> None:
 def test_unlabelled_data_fails_before_the_first_iteration(folder: Path) -> None:
     hook = hook_config(folder)
     hook['test']['with_label'] = False
-    with pytest.raises(ValueError, match='labelled one, e.g. .*CustomDataset.*default_hooks.knn=None'):
+    with pytest.raises(ValueError, match='labelled one, e.g. .*LabelledFolder.*default_hooks.knn=None'):
         train(folder, 'run', [hook])
 
 

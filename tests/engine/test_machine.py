@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 import pytest
 import torch
 from mmcv.cnn import build_norm_layer
@@ -66,6 +68,22 @@ def test_gpus_change_nothing(machine) -> None:
         cfg = config(launcher)
         adapt_to_machine(cfg)
         assert cfg.to_dict() == config(launcher).to_dict()
+
+
+def test_what_the_config_says_of_the_process_group_holds(machine) -> None:
+    """mmengine, which starts it on GPUs, takes the timeout in seconds too."""
+    started = []
+    machine.setattr(torch.distributed, 'is_initialized', lambda: False)
+    machine.setattr(
+        torch.distributed, 'init_process_group', lambda *args, **more: started.append((args, more))
+    )
+    cfg = config('pytorch')
+    cfg.env_cfg.dist_cfg.update(timeout=90, init_method='env://', init_backend='torch')
+    adapt_to_machine(cfg)
+    assert started == [(('gloo',), dict(timeout=timedelta(minutes=1, seconds=30), init_method='env://'))]
+    assert cfg.env_cfg.dist_cfg.timeout == 90
+    adapt_to_machine(config('pytorch'))
+    assert started[1] == (('gloo',), {})
 
 
 def test_find_unused_parameters_reaches_the_wrapper(machine) -> None:

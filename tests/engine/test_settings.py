@@ -199,6 +199,21 @@ def test_options_that_nothing_reads_are_refused(name, message):
         load_config(CIFAR, {name: 1})
 
 
+@pytest.mark.parametrize('name', ['runner_type', 'tta_model', 'tta_pipeline', 'metric'])
+def test_what_only_other_tools_read_is_refused(name, write):
+    with pytest.raises(ValueError, match=f'--cfg-options {name}: nothing reads it'):
+        load_config(CIFAR, {name: 'x'})
+    with pytest.raises(ValueError, match=f'mine.py: nothing reads `{name}`'):
+        load_config(write(f"{name} = 'x'"))
+
+
+def test_the_metric_of_the_transfer_table_stands_in_the_file(write):
+    transfer = 'benchmarks/classification/transfer/linear_r50_dtd.py'
+    assert load_config(write("metric = 'mean_per_class/recall'", transfer)).metric == 'mean_per_class/recall'
+    with pytest.raises(ValueError, match='--cfg-options metric: nothing reads it'):
+        load_config(config_folder() / transfer, {'metric': 'mean_per_class/recall'})
+
+
 @pytest.mark.parametrize(
     ('name', 'value'),
     [
@@ -254,6 +269,40 @@ def test_what_a_data_set_does_not_read_is_refused(name):
         load_config(OWN_COCO, {f'train_dataloader.dataset.{name}': 1})
     options = {'train_dataloader.dataset.filter_cfg.min_size': 1}
     assert load_config(OWN_COCO, options).train_dataloader.dataset.filter_cfg.min_size == 1
+
+
+@pytest.mark.parametrize(
+    ('name', 'message'),
+    [
+        ('test_cfg.rcnn.score_threshold', 'StandardRoIHead .*Did you mean model.test_cfg.rcnn.score_thr'),
+        (
+            'test_cfg.rpn.nms.iou_thresh',
+            'nms has no such .*Did you mean model.test_cfg.rpn.nms.iou_threshold',
+        ),
+        ('train_cfg.rpn_proposal.nms_prre', 'Did you mean model.train_cfg.rpn_proposal.nms_pre'),
+        ('train_cfg.rcnn.match_low_quality', 'StandardRoIHead has no such setting. There is assigner'),
+        ('test_cfg.rcnn.nms_pre', 'StandardRoIHead has no such'),  # the RPN reads it
+        ('test_cfg.score_thr', 'FasterRCNN has no such setting. There is rcnn, rpn'),
+        ('train_cfg.rpm', r'Did you mean model.train_cfg.rpn\?'),
+    ],
+)
+def test_what_a_detector_does_not_read_is_refused(name, message):
+    with pytest.raises(ValueError, match=f'model.{name}: .*{message}'):
+        load_config(OWN_COCO, {f'model.{name}': 1})
+
+
+@pytest.mark.parametrize(
+    ('name', 'value'),
+    [
+        ('test_cfg.rcnn.score_thr', 0.1),
+        ('test_cfg.rcnn.nms', dict(type='soft_nms', iou_threshold=0.5, sigma=0.5)),
+        ('test_cfg.rpn.nms.class_agnostic', True),
+        ('train_cfg.rpn_proposal.min_bbox_size', 2),
+        ('train_cfg.rcnn.sampler.num', 128),
+    ],
+)
+def test_what_a_detector_reads_passes(name, value):
+    assert load_config(OWN_COCO, {f'model.{name}': value}).to_dict() != load_config(OWN_COCO).to_dict()
 
 
 def test_another_loop_says_how_to_drop_what_is_inherited():
@@ -313,6 +362,10 @@ def test_constructors():
         ('mmdet', 'vfnet/vfnet_r50-mdconv-c3-c5_fpn_ms-2x_coco.py'),
         ('mmdet', 'dcnv2/faster-rcnn_r50-mdconv-group4-c3-c5_fpn_1x_coco.py'),
         ('mmdet', 'detr/detr_r50_8xb2-150e_coco.py'),
+        ('mmdet', 'cascade_rcnn/cascade-mask-rcnn_r50_fpn_1x_coco.py'),
+        ('mmdet', 'faster_rcnn/faster-rcnn_r50_fpn_fcos-rpn_1x_coco.py'),
+        ('mmdet', 'pisa/mask-rcnn_r50_fpn_pisa_1x_coco.py'),
+        ('mmdet', 'convnext/mask-rcnn_convnext-t-p4-w7_fpn_amp-ms-crop-3x_coco.py'),
         ('mmpretrain', 'swin_transformer/swin-tiny_16xb64_in1k.py'),
         ('mmpretrain', 'beit/benchmarks/beit-base-p16_8xb128-coslr-100e_in1k.py'),
         ('mmpretrain', 'mocov3/mocov3_resnet50_8xb512-amp-coslr-100e_in1k.py'),

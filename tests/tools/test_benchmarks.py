@@ -69,6 +69,13 @@ def test_table():
     ]
 
 
+def test_table_without_a_linear_classifier():
+    assert table({'one': {0: (1.0,)}, 'two': {0: (2.0,)}}).splitlines() == [
+        '| backbone | kNN |', '|---|---|', '| one | 1.00 |', '| two | 2.00 |'
+    ]  # fmt: skip
+    assert table({'one': {0: (1.0, 2.0)}, 'two': {0: (3.0,)}}).endswith('| two | 3.00 | – |')
+
+
 CONFIG = 'configs/cifar10/clsa_r18_1xb256_200e_cifar10.py'
 LINEAR = 'configs/benchmarks/classification/linear_r18_1xb256_100e_cifar10.py'
 OTHERS = [
@@ -118,8 +125,10 @@ def test_compare_does_not_show_an_old_score_as_new(tmp_path, monkeypatch):
 
     def run(title, *command):
         lines.append(title)
-        if '--resume' in command:
+        if command[0] == 'tools/train.py':
             folder = Path(command[command.index('--work-dir') + 1])
+            # As it refuses to write over checkpoints.
+            assert '--resume' in command or not (folder / 'epoch_1.pth').exists()
             (folder / 'epoch_1.pth').touch()
             (folder / 'last_checkpoint').write_text(str(folder / 'epoch_1.pth'))
         return 'top1: 50.00' if command[0] == 'tools/knn.py' else 'accuracy/top1: 60.0'
@@ -143,6 +152,29 @@ def test_compare_does_not_show_an_old_score_as_new(tmp_path, monkeypatch):
     rows = (tmp_path / 'results.md').read_text().splitlines()
     assert rows[3] == '| clsa_r18_1xb256_200e_cifar10 | 50.00 ± 0.00 | 60.00 ± 0.00 |'
     assert [row.split(' | ')[0][-6:] for row in rows[4:]] == ['seed 0', 'seed 0', 'seed 1', 'seed 1']
+
+
+@pytest.mark.parametrize('floors', [('10.00', '10.00'), ('10.00', '20.00')])
+def test_each_config_has_its_own_floor(floors, tmp_path, monkeypatch):
+    """One row for all where they are equal; without --linear nothing but kNN."""
+    moco = CONFIG.replace('clsa', 'mocov2')
+    of_config = dict(zip((CONFIG, moco), floors, strict=True))
+
+    def run(title, *command):
+        assert command[0] == 'tools/knn.py' or command[1] in of_config, 'no linear evaluation'
+        if command[0] == 'tools/train.py':
+            (tmp_path / 'seed_0' / Path(command[1]).stem / 'last_checkpoint').write_text('x.pth')
+        return f'top1: {of_config[command[1]] if "--random-init" in command else 50}'
+
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(compare, 'run', run)
+    monkeypatch.setattr(sys, 'argv', ['compare.py', CONFIG, moco, '--work-dir', str(tmp_path)])
+    compare.main()
+    rows = (tmp_path / 'results.md').read_text().splitlines()
+    assert rows[0] == '| backbone | kNN |'
+    names = [f', {Path(config).stem}' for config in of_config] if floors[0] != floors[1] else ['']
+    expected = [f'| random-initialised{name} | {floor} |' for name, floor in zip(names, floors, strict=False)]
+    assert rows[2:] == expected + [f'| {Path(config).stem} | 50.00 |' for config in of_config]
 
 
 def test_compare_refuses_two_configs_of_one_name(tmp_path, monkeypatch):

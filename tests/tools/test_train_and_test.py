@@ -133,17 +133,30 @@ def test_options_have_the_last_word(monkeypatch, tmp_path):
     assert cfg.work_dir == f'work_dirs/benchmarks/classification/{Path(LINEAR).stem}'
 
 
-def test_another_config_does_not_write_over_checkpoints(tmp_path):
+def test_no_training_writes_over_checkpoints(tmp_path):
+    """Of another config or of its own, but where it goes on from them."""
     tool = runpy.run_path(str(ROOT / 'tools/train.py'))
     cfg = Config(dict(work_dir=str(tmp_path / 'work')))
     tool['take_work_dir'](cfg, 'a/own.py')
     tool['take_work_dir'](cfg, 'b/own.py')  # no checkpoint yet
     (tmp_path / 'work' / 'epoch_1.pth').touch()
-    with pytest.raises(SystemExit, match='checkpoints of .*b/own.py, and .*a/own.py would.*--resume'):
-        tool['take_work_dir'](cfg, 'a/own.py')
-    tool['take_work_dir'](cfg, 'b/own.py')
+    remedies = 'add --resume to go on.*, give another --work-dir, or remove that folder'
+    for own in ('a/own.py', 'b/own.py'):
+        with pytest.raises(SystemExit, match=f'checkpoints of .*b/own.py, and .*{own} would.*{remedies}'):
+            tool['take_work_dir'](cfg, own)
     cfg.resume = True
+    tool['take_work_dir'](cfg, 'b/own.py')
     tool['take_work_dir'](cfg, 'a/own.py')
+
+
+def test_a_second_start_is_refused_and_loses_nothing(image_root, tmp_path):
+    arguments = ['tools/train.py', CLSA, '--work-dir', tmp_path / 'work',
+                 '--cfg-options', *pretraining_options(image_root, 1)]  # fmt: skip
+    assert run_tool(*arguments).returncode == 0
+    before = (tmp_path / 'work' / 'epoch_1.pth').read_bytes()
+    done = run_tool(*arguments)
+    assert done.returncode == 1 and 'would overwrite them: add --resume' in done.stderr
+    assert (tmp_path / 'work' / 'epoch_1.pth').read_bytes() == before
 
 
 def test_auto_scale_lr_knows_the_batch_of_a_step(monkeypatch, tmp_path):

@@ -191,7 +191,14 @@ def test_results_of_another_command_are_not_touched(tool, checkpoint, tmp_path, 
         call(tool, monkeypatch, *arguments)
     with pytest.raises(SystemExit, match='with another command'):  # of an unfinished run
         call(tool, monkeypatch, *arguments, '--options', 'randomness.seed=1')
-    monkeypatch.setattr(tool, 'run', lambda *_: 'Epoch(val) [1][1/1]    accuracy/top1: 10.0\n')
+    (folder,) = (tmp_path / 'work').glob('linear_cub200_*')
+    (folder / 'epoch_1.pth').touch()  # of the unfinished one, which tools/train.py would not write over
+
+    def run(title: str, *command: str) -> str:
+        assert not list(folder.glob('*.pth'))
+        return 'Epoch(val) [1][1/1]    accuracy/top1: 10.0\n'
+
+    monkeypatch.setattr(tool, 'run', run)
     call(tool, monkeypatch, *arguments)
     files = {path: path.read_text() for path in (tmp_path / 'work').rglob('*.json')}
     monkeypatch.setattr(tool, 'run', lambda *_: pytest.fail('ran'))

@@ -113,6 +113,16 @@ def claim(folder: Path, command: Sequence[str]) -> None:
     write(folder / 'command.json', json.dumps(made_by, indent=1))
 
 
+def remove_checkpoints(folder: Path) -> None:
+    """Make way for the same training from its start: tools/train.py writes over no checkpoint.
+
+    Args:
+        folder: A work dir that :func:`claim` or :func:`refuse_other_results` let pass.
+    """
+    for path in folder.glob('*.pth'):
+        path.unlink()
+
+
 def write(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
     with unfinished(path) as part:

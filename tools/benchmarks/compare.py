@@ -1,8 +1,9 @@
-"""Pretrain with one or more configs, evaluate each and the random-initialised floor, print one table.
+"""Pretrain with one or more configs, evaluate each and its random-initialised floor, print one table.
 
 Runs the commands that a user would type and prints each of them. Repeated, it goes on with an interrupted
 pretraining, skips a finished one, and evaluates anew; with other options or a changed config it needs another
-work dir. Other configs and seeds join the table of the work dir. Options in quotes go to ``--cfg-options``.
+work dir. Other configs and seeds join the table of the work dir, which has one row for floors that are equal.
+Without ``--linear`` it has kNN alone. Options in quotes go to ``--cfg-options``.
 
     python tools/benchmarks/compare.py configs/cifar10/clsa_r18_1xb256_200e_cifar10.py \
         configs/cifar10/mocov2_r18_1xb256_200e_cifar10.py \
@@ -17,23 +18,23 @@ import re
 import shlex
 import statistics
 from collections import Counter
+from collections.abc import Collection
 from itertools import product
 from pathlib import Path
 
 import clsa_mm  # noqa: F401  # isort: skip  checks the stack before anything of it is imported
 
-from commands import ROOT, claim, options, run, write
+from commands import ROOT, claim, options, remove_checkpoints, run, write
 
 FLOOR = 'random-initialised'
-SCORE = 'score.json'  # beside a linear classifier: what the table says of its backbone
-Scores = dict[str, dict[int, tuple[float, float]]]  # name -> seed -> (kNN, linear)
+Scores = dict[str, dict[int, tuple[float, ...]]]  # name -> seed -> kNN, and linear where there is one
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('configs', nargs='+', help='pretraining configs with a KNNHook')
-    parser.add_argument('--linear', required=True, help='config of the linear evaluation')
+    parser.add_argument('--linear', help='config of the linear evaluation; none without')
     parser.add_argument('--work-dir', required=True, help='folder of all results')
     parser.add_argument('--seeds', nargs='+', type=int, default=[0])
     parser.add_argument('--train-arguments', default='', help='of tools/train.py, in pretraining')
@@ -44,25 +45,35 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def evaluate(
-    name: str, config: str, args: argparse.Namespace, work_dir: Path, seed: int, checkpoint: str | None
-) -> None:
-    """Keep top-1 accuracies in percent: weighted kNN, and a linear classifier on the frozen backbone."""
-    seeded = f'randomness.seed={seed}'
-    knn = run(
+def knn(name: str, config: str, args: argparse.Namespace, seed: int, checkpoint: str | None) -> float:
+    """Top-1 accuracy of weighted kNN, in percent."""
+    output = run(
         f'kNN of {name}, seed {seed}',
         *('tools/knn.py', config, *([checkpoint] if checkpoint else ['--random-init'])),
-        *options(args.model_options, args.knn_options, seeded),
+        *options(args.model_options, args.knn_options, f'randomness.seed={seed}'),
     )
+    return last_top1(output)
+
+
+def linear(
+    name: str, args: argparse.Namespace, work_dir: Path, seed: int, checkpoint: str | None
+) -> tuple[float, ...]:
+    """Top-1 accuracy of a linear classifier on the frozen backbone, in percent; none without ``--linear``."""
+    if not args.linear:
+        return ()
     command = (
         *('tools/train.py', args.linear, '--work-dir', str(work_dir)),
         *(['--backbone', checkpoint] if checkpoint else []),
-        *options(args.model_options, args.linear_options, seeded),
+        *options(args.model_options, args.linear_options, f'randomness.seed={seed}'),
     )
     claim(work_dir, command)
-    linear = run(f'Linear classifier on {name}, seed {seed}', *command)
-    tops = (re.findall(r'top1: ([\d.]+)', output)[-1] for output in (knn, linear))
-    write(work_dir / SCORE, json.dumps(dict(name=name, seed=seed, top1=[float(top) for top in tops])))
+    remove_checkpoints(work_dir)
+    return (last_top1(run(f'Linear classifier on {name}, seed {seed}', *command)),)
+
+
+def last_top1(output: str) -> float:
+    """The last top-1 accuracy that a command printed."""
+    return float(re.findall(r'top1: ([\d.]+)', output)[-1])
 
 
 def pretraining(config: str, args: argparse.Namespace, work_dir: Path, seed: int) -> tuple[str, ...]:
@@ -85,31 +96,46 @@ def refuse_equal_names(configs: list[str]) -> None:
             )
 
 
+def keep(folder: Path, name: str, floor: tuple[float, ...], top1: tuple[float, ...]) -> None:
+    """Write down a config's scores, and those of its floor."""
+    write(folder / 'scores' / f'{name}.json', json.dumps(dict(name=name, floor=floor, top1=top1)))
+
+
 def finished_scores(work_dir: Path) -> Scores:
-    """All scores that are kept in a work dir: the floor's, then the others' by name."""
-    scores: Scores = {FLOOR: {}}
-    found = [json.loads(path.read_text()) for path in work_dir.glob(f'seed_*/*/{SCORE}')]
-    for score in sorted(found, key=lambda score: (score['name'], score['seed'])):
-        scores.setdefault(score['name'], {})[score['seed']] = tuple(score['top1'])
-    return scores
+    """All scores that are kept in a work dir; floors that are equal are one, others bear a config's name."""
+    floors, scores = Scores(), Scores()
+    for path in sorted(work_dir.glob('seed_*/scores/*.json'), key=lambda path: path.name):
+        score, seed = json.loads(path.read_text()), int(path.parts[-3].removeprefix('seed_'))
+        floors.setdefault(score['name'], {})[seed] = tuple(score['floor'])
+        scores.setdefault(score['name'], {})[seed] = tuple(score['top1'])
+    first, *others = floors.values()
+    if all(other == first for other in others):
+        return {FLOOR: first, **scores}
+    return {f'{FLOOR}, {name}': of_seeds for name, of_seeds in floors.items()} | scores
 
 
 def table(scores: Scores) -> str:
     """A Markdown table of top-1 accuracies; of several seeds mean, standard deviation and each."""
-    rows = ['| backbone | kNN | linear |', '|---|---|---|']
+    columns = max(len(values) for of_seeds in scores.values() for values in of_seeds.values())
+    rows = [f'| backbone | {" | ".join(["kNN", "linear"][:columns])} |', '|---' * (columns + 1) + '|']
     for name, of_seeds in scores.items():
-        cells = []
-        for values in zip(*of_seeds.values(), strict=True):
-            spread = f' ± {statistics.stdev(values):.2f}' if len(values) > 1 else ''
-            cells.append(f'{statistics.mean(values):.2f}{spread}')
-        rows.append(f'| {name} | {" | ".join(cells)} |')
+        rows.append(row(name, of_seeds.values(), columns))
     seeds = sorted({seed for of_seeds in scores.values() for seed in of_seeds})
     if len(seeds) > 1:
         for seed, (name, of_seeds) in product(seeds, scores.items()):
             if seed in of_seeds:
-                knn, linear = of_seeds[seed]
-                rows.append(f'| {name}, seed {seed} | {knn:.2f} | {linear:.2f} |')
+                rows.append(row(f'{name}, seed {seed}', [of_seeds[seed]], columns))
     return '\n'.join(rows)
+
+
+def row(name: str, of_seeds: Collection[tuple[float, ...]], columns: int) -> str:
+    """A row of the table; what is not there is a dash."""
+    cells = []
+    for column in range(columns):
+        values = [values[column] for values in of_seeds if column < len(values)]
+        spread = f' ± {statistics.stdev(values):.2f}' if len(values) > 1 else ''
+        cells.append(f'{statistics.mean(values):.2f}{spread}' if values else '–')
+    return f'| {name} | {" | ".join(cells)} |'
 
 
 def main() -> None:
@@ -123,12 +149,15 @@ def main() -> None:
         name = Path(config).stem
         claim(folder / name, pretraining(config, args, folder / name, seed))
     for seed, folder in folders.items():
-        evaluate(FLOOR, args.configs[0], args, folder / 'linear_random', seed, None)
+        floor = linear(FLOOR, args, folder / 'linear_random', seed, None)  # of one network for all configs
         for config in args.configs:
             name = Path(config).stem
+            own_floor = (knn(f'{FLOOR} {name}', config, args, seed, None), *floor)
             run(f'Pretraining {name}, seed {seed}', *pretraining(config, args, folder / name, seed))
             checkpoint = (folder / name / 'last_checkpoint').read_text().strip()
-            evaluate(name, config, args, folder / f'linear_{name}', seed, checkpoint)
+            top1 = knn(name, config, args, seed, checkpoint)
+            classifier = linear(name, args, folder / f'linear_{name}', seed, checkpoint)
+            keep(folder, name, own_floor, (top1, *classifier))
     results = table(finished_scores(work_dir))
     write(work_dir / 'results.md', results + '\n')
     print(f'\nTop-1 accuracy, %\n{results}')

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import clsa_mm  # noqa: F401  # isort: skip  checks the stack before anything of it is imported
 
-from commands import ROOT, config_sha256, options, refuse_other_results, run, write
+from commands import ROOT, config_sha256, options, refuse_other_results, remove_checkpoints, run, write
 from mmengine.config import Config
 
 from clsa_mm.checkpoints.read import file_sha256
@@ -137,6 +137,7 @@ def perform(planned: Run) -> None:
             print(f'\n== {planned.dataset}, {planned.column}: done before, {planned.record}', flush=True)
             return
     keep(planned)
+    remove_checkpoints(planned.folder)
     output = run(f'{planned.dataset}, {planned.column}', *planned.command)
     values = re.findall(rf'(?:Epoch|Iter)\(val\).*\s{re.escape(planned.metric)}: ([\d.]+)', output)
     if not values:

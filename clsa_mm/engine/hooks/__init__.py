@@ -6,6 +6,7 @@ from clsa_mm.engine.hooks.iteration_seed_hook import IterationSeedHook
 from clsa_mm.engine.hooks.knn_hook import KNNHook
 from clsa_mm.engine.hooks.log_test_metrics_hook import LogTestMetricsHook
 from clsa_mm.engine.hooks.momentum_queue_hook import MomentumQueueHook
+from clsa_mm.engine.hooks.own_checkpoints_hook import OwnCheckpointsHook
 from clsa_mm.engine.hooks.pretrained_backbone_hook import PretrainedBackboneHook
 from clsa_mm.engine.hooks.resume_learning_rate_hook import ResumeLearningRateHook
 from clsa_mm.engine.hooks.resume_position_hook import ResumePositionHook
@@ -20,6 +21,7 @@ __all__ = [
     'KNNHook',
     'LogTestMetricsHook',
     'MomentumQueueHook',
+    'OwnCheckpointsHook',
     'PretrainedBackboneHook',
     'ResumeLearningRateHook',
     'ResumePositionHook',

@@ -19,7 +19,7 @@ train_dataloader = dict(
     batch_size=256,
     dataset=dict(
         _delete_=True,
-        type='CustomDataset',
+        type='LabelledFolder',
         data_root='data/cifar10',  # with train/<class>/ and test/<class>/
         data_prefix='train',
         pipeline=[
@@ -34,7 +34,7 @@ val_dataloader = dict(
     batch_size=256,
     dataset=dict(
         _delete_=True,
-        type='CustomDataset',
+        type='LabelledFolder',
         data_root=None,  # the training set's
         data_prefix='test',
         pipeline=[dict(type='LoadImage'), dict(type='PackInputs')],

@@ -16,7 +16,7 @@ model = dict(head=dict(num_classes=100))
 train_dataloader = dict(
     dataset=dict(
         _delete_=True,
-        type='ClassFolders',
+        type='LabelledFolder',
         subfolders='imagenet100',
         data_root='data/imagenet',
         data_prefix='train',
@@ -31,7 +31,7 @@ train_dataloader = dict(
 val_dataloader = dict(
     dataset=dict(
         _delete_=True,
-        type='ClassFolders',
+        type='LabelledFolder',
         subfolders='imagenet100',
         data_root=None,  # the training set's
         data_prefix='val',
