@@ -2,9 +2,21 @@
 
 from clsa_mm.models.bank import Bank
 from clsa_mm.models.data_preprocessor import ViewsDataPreprocessor
-from clsa_mm.models.heads import BankHead, DDMHead
+from clsa_mm.models.heads import BankHead, BatchHead, DDMHead, MaxMarginHead, SupConHead
 from clsa_mm.models.queues import KeyQueue
-from clsa_mm.models.selfsup import CLSA
+from clsa_mm.models.selfsup import CLSA, SupCon
 from clsa_mm.models.split_batch_norm import SplitBN
 
-__all__ = ['CLSA', 'Bank', 'BankHead', 'DDMHead', 'KeyQueue', 'SplitBN', 'ViewsDataPreprocessor']
+__all__ = [
+    'CLSA',
+    'Bank',
+    'BankHead',
+    'BatchHead',
+    'DDMHead',
+    'KeyQueue',
+    'MaxMarginHead',
+    'SplitBN',
+    'SupCon',
+    'SupConHead',
+    'ViewsDataPreprocessor',
+]

@@ -2,14 +2,12 @@
 
 import copy
 import os
-import socket
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import reference
 import torch
-import torch.multiprocessing as mp
+from gloo_ranks import WORLD, run_ranks
 from mmengine.dist import get_rank
 from small_runs import Projection, Stem
 from torch import Tensor
@@ -17,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from clsa_mm.models import CLSA
 
-WORLD, BATCH, STEPS = 2, 3, 3
+BATCH, STEPS = 3, 3
 PREPROCESSOR = dict(type='mmengine.BaseDataPreprocessor')
 
 
@@ -75,14 +73,6 @@ def train(rank: int, port: int, bank: str, folder: str) -> None:
     torch.save(dict(steps=record, after=model.state_dict()), Path(folder) / f'{rank}.pth')
     torch.distributed.barrier()  # neither leaves while the other still talks to it
     torch.distributed.destroy_process_group()
-
-
-def run_ranks(function: Callable, *args: object) -> None:
-    """Run ``function(rank, port, *args)`` in forked processes, which need not import this file."""
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
-    mp.start_processes(function, (port, *args), nprocs=WORLD, start_method='fork')
 
 
 @pytest.mark.parametrize('bank', ['batch', 'own'])

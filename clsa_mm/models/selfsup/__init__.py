@@ -1,5 +1,6 @@
 """Self-supervised algorithms."""
 
 from clsa_mm.models.selfsup.clsa import CLSA
+from clsa_mm.models.selfsup.supcon import SupCon
 
-__all__ = ['CLSA']
+__all__ = ['CLSA', 'SupCon']
