@@ -22,6 +22,8 @@ LINEAR = [
 LOSSES = {
     'mocov2_r50_8xb32_200e.py': {'loss_contrastive'},
     'cifar10/mocov2_r18_1xb256_200e_cifar10.py': {'loss_contrastive'},
+    **{name: {'loss_contrastive'} for name in PRETRAINING if name.startswith('supcon/')},
+    'supcon/xent_r18_1xb256_200e_cifar10.py': {'loss'},
 }
 _built = set()
 
@@ -49,7 +51,7 @@ def test_pretraining_runs(name, tiny_pretraining):
     if hasattr(model, 'queue'):
         assert model.queue.total == 48 * (1 + model.symmetric)
     scalars = runner.message_hub.log_scalars
-    losses = {key.removeprefix('train/') for key in scalars if 'loss_' in key}
+    losses = {key.removeprefix('train/') for key in scalars if 'loss_' in key} or {'loss'}
     assert losses == LOSSES.get(name, {'loss_contrastive', 'loss_ddm'})
     total = sum(scalars[f'train/{key}'].current() for key in losses)
     assert math.isfinite(total)
