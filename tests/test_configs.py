@@ -22,6 +22,8 @@ LINEAR = [
 LOSSES = {
     'mocov2_r50_8xb32_200e.py': {'loss_contrastive'},
     'cifar10/mocov2_r18_1xb256_200e_cifar10.py': {'loss_contrastive'},
+    'relatives/infomin_r50_8xb32_200e.py': {'loss_contrastive'},
+    **{name: {'loss_ddm'} for name in PRETRAINING if name.startswith('relatives/ressl')},
     **{name: {'loss_contrastive'} for name in PRETRAINING if name.startswith('supcon/')},
     'supcon/xent_r18_1xb256_200e_cifar10.py': {'loss'},
 }
