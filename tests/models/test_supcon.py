@@ -58,6 +58,13 @@ def test_one_process(supervised):
     torch.testing.assert_close(losses['feature_std'], spread.detach(), **EXACT)
 
 
+def test_channels_last_gives_the_same_loss():
+    plain, last = build(), build(channels_last=True)
+    assert last.backbone.conv.weight.is_contiguous(memory_format=torch.channels_last)
+    losses = [model.loss(views_of(0), samples_of(LABELS[0]))['loss_contrastive'] for model in (plain, last)]
+    torch.testing.assert_close(*losses, **EXACT)
+
+
 def test_max_margin_head():
     model = build(head=dict(type='MaxMarginHead', margin=1.5))
     loss = model.loss(views_of(0), samples_of(LABELS[0]))['loss_contrastive']
