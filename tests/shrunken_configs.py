@@ -65,7 +65,7 @@ def _shrink_model(model: ConfigDict) -> None:
         head.num_hard = 16
     if model.backbone.type == 'ResNet_CIFAR':
         model.backbone.update(base_channels=8, stem_channels=8)
-        _set_channels(model, 64)
+        _set_channels(model, 64 * (4 if model.backbone.depth >= 50 else 1))
     elif model.backbone.depth == 50:
         model.backbone.depth = 18
         if 'roi_head' in model:

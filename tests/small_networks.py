@@ -14,6 +14,8 @@ def small_network(model: ConfigDict) -> dict[str, object]:
     neck = model.get('neck') or {}
     if 'in_channels' in neck:
         options['model.neck.in_channels'] = channels
+    elif 'in_channels' in model.head:
+        options['model.head.in_channels'] = channels
     if 'hid_channels' in neck:
         options['model.neck.hid_channels'] = 32
     for name, value in _SMALL_HEADS.items():

@@ -1,4 +1,4 @@
-"""Any folder of images, without labels."""
+"""Any folder of images; labels, where they are asked for, are the names of its folders."""
 
 import logging
 import os
@@ -16,6 +16,7 @@ from mmengine.registry import DATASETS
 from mmpretrain.datasets import CustomDataset
 
 from clsa_mm.datasets.class_lists import check_folders, class_folders
+from clsa_mm.datasets.folder_classes import folder_classes
 from clsa_mm.datasets.image_files import IMAGE_EXTENSIONS, find_images, is_hidden, missing_folder_message
 from clsa_mm.datasets.transforms.load_image import CorruptImageError, LoadImage
 from clsa_mm.datasets.transforms.make_views import MakeViews, PackViews
@@ -23,7 +24,7 @@ from clsa_mm.datasets.transforms.make_views import MakeViews, PackViews
 
 @DATASETS.register_module()
 class ImageFolder(CustomDataset):
-    """All images below a folder, flat or nested, with no labels and no list file.
+    """All images below a folder, flat or nested, with no list file; labels only where asked for.
 
     ImageNet's training set is one too: ``data_root='data/imagenet/', data_prefix='train'``. The
     order is that of the sorted names, depth first. Hidden files and folders (leading dot) are
@@ -49,11 +50,15 @@ class ImageFolder(CustomDataset):
             ``CLASS_LISTS`` (``'imagenet100'``). Defaults to None: all.
         views: Views of a pretraining sample by role; in place of ``pipeline``, which becomes
             [LoadImage, MakeViews(views), PackViews]. Defaults to None.
+        labels: Whether the first level of folders are classes: each image gets ``gt_label``, the data
+            set ``metainfo['classes']``, the folders' names sorted unless ``metainfo`` or ``classes``
+            give them in another order. Defaults to False.
         **kwargs: Of mmpretrain's ``BaseDataset``: ``pipeline``, ``indices``, ``test_mode``,
             ``lazy_init``, ...
 
     Raises:
-        ValueError: ``views`` has an unknown, missing or impossible setting, or comes with a ``pipeline``.
+        ValueError: ``views`` has an unknown, missing or impossible setting, or comes with a ``pipeline``;
+            or ``labels`` are asked for and there is not one folder for each class.
         FileNotFoundError: The folder or the list does not exist, or there is no image in it.
         RuntimeError: More than ``max_corrupt`` files are corrupt.
     """
@@ -67,12 +72,14 @@ class ImageFolder(CustomDataset):
         max_corrupt: int | None = None,
         subfolders: str | Sequence[str] | None = None,
         views: Mapping[str, Mapping[str, Any]] | None = None,
+        labels: bool = False,
         **kwargs: Any,
     ) -> None:
         if views is not None:
             if kwargs.get('pipeline'):
                 raise ValueError('Give `views` or a `pipeline`, not both: `views` makes the pipeline.')
             kwargs['pipeline'] = [LoadImage(), MakeViews(views), PackViews()]
+        self.labels = labels
         self.max_corrupt = max_corrupt
         self.subfolders = None if subfolders is None else class_folders(subfolders)
         self._rank = get_rank()
@@ -132,7 +139,7 @@ class ImageFolder(CustomDataset):
         """List the images.
 
         Returns:
-            One ``dict(img_path=...)`` per image.
+            One ``dict(img_path=...)`` per image, with ``gt_label`` where labels are asked for.
         """
         root = self.img_prefix
         backend = get_file_backend(root, enable_singleton=True)
@@ -148,7 +155,13 @@ class ImageFolder(CustomDataset):
             paths = [path for path in paths if path.split('/')[0] in wanted]
         if not paths:
             raise FileNotFoundError(f'No images listed in or below {self._where()}.')
-        return [{'img_path': backend.join_path(root, path)} for path in paths]
+        images = [{'img_path': backend.join_path(root, path)} for path in paths]
+        if self.labels:
+            classes, numbers = folder_classes(paths, self._where(), self.CLASSES)
+            self._metainfo['classes'] = classes
+            for image, number in zip(images, numbers, strict=True):
+                image['gt_label'] = number
+        return images
 
     def _where(self) -> str:
         prefix = self.img_prefix

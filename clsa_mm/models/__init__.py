@@ -2,13 +2,24 @@
 
 from clsa_mm.models.bank import Bank
 from clsa_mm.models.data_preprocessor import ViewsDataPreprocessor
-from clsa_mm.models.heads import BankHead, DDMHead, FeatureTransformHead, MoCHiHead, StrongContrastiveHead
+from clsa_mm.models.heads import (
+    BankHead,
+    BatchHead,
+    DDMHead,
+    FeatureTransformHead,
+    MaxMarginHead,
+    MoCHiHead,
+    StrongContrastiveHead,
+    SupConHead,
+)
+from clsa_mm.models.labelled_bank import LabelledBank
 from clsa_mm.models.queues import KeyQueue
 from clsa_mm.models.selfsup import (
     CLSA,
     BYOLWithDDM,
     SimCLRWithDDM,
     SimSiamWithDDM,
+    SupCon,
     SwAVWithDDM,
     UnMix,
     WithDDM,
@@ -21,15 +32,20 @@ __all__ = [
     'BYOLWithDDM',
     'Bank',
     'BankHead',
+    'BatchHead',
     'CLSA',
     'DDMHead',
     'FeatureTransformHead',
     'KeyQueue',
+    'LabelledBank',
+    'MaxMarginHead',
     'MoCHiHead',
     'SimCLRWithDDM',
     'SimSiamWithDDM',
     'SplitBN',
     'StrongContrastiveHead',
+    'SupCon',
+    'SupConHead',
     'SwAVWithDDM',
     'UnMix',
     'ViewsDataPreprocessor',

@@ -142,21 +142,25 @@ class Bank:
 
     def positive_similarity(self, queries: Tensor) -> Tensor:
         """Cosine similarity of unit-length queries (..., N, C) and their positives: (..., N)."""
-        return _dot(queries, self.positives)
+        return dot(queries, self.positives)
 
     def negative_similarity(self, queries: Tensor) -> Tensor:
         """Mean cosine similarity of queries (..., N, C) and all keys but their positives: (..., N).
 
         It is 0 where the positive is the only key.
         """
-        total = sum(keys.sum(dim=0) for keys in self.shared)
-        if self.own is not None:
-            total = total + self.own.sum(dim=1)
+        total = self._total()
         if self.holds_positives:
             total = total - self.positives
-        return _dot(queries, total) / max(len(self) - self.holds_positives, 1)
+        return dot(queries, total) / max(len(self) - self.holds_positives, 1)
+
+    def _total(self) -> Tensor:
+        """Sum of the keys that a query meets, (C,), or with own keys (N, C)."""
+        total = sum(keys.sum(dim=0) for keys in self.shared)
+        return total if self.own is None else total + self.own.sum(dim=1)
 
 
-def _dot(queries: Tensor, keys: Tensor) -> Tensor:
+def dot(queries: Tensor, keys: Tensor) -> Tensor:
+    """Product of queries (..., N, C) and one key each (N, C): (..., N), at least float32."""
     # Not a matrix product, which autocast would round.
     return (at_least_float32(queries) * at_least_float32(keys)).sum(dim=-1)

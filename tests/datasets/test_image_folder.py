@@ -14,6 +14,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS
 from PIL import Image
 from torch.utils.data import DataLoader
+from torchvision import datasets as torchvision_datasets
 
 from clsa_mm.datasets import ImageFolder, SeededIndex
 from clsa_mm.datasets.transforms import CorruptImageError
@@ -102,6 +103,54 @@ def test_names_with_blanks_and_other_alphabets(tmp_path: Path) -> None:
     names = ['a b.jpg', 'ß 图.jpg', os.fsdecode(b'\xe9.jpg')]  # the last is no UTF-8
     touch(tmp_path, *names)
     assert paths(ImageFolder(str(tmp_path)), tmp_path) == sorted(names)
+
+
+def test_labels_are_those_of_torchvision(tmp_path: Path) -> None:
+    names = ['dog/2.jpg', 'dog/1.png', 'cat/deep/er/a.jpg', 'cat/b.jpg', 'ape/c.jpg', 'Ox/d.jpg']
+    touch(tmp_path, *names, 'cat/notes.txt', '.hidden/x.jpg')
+    dataset = ImageFolder(str(tmp_path), labels=True)
+    theirs = torchvision_datasets.ImageFolder(str(tmp_path), allow_empty=True)
+    shown = [name for name in theirs.classes if not name.startswith('.')]
+    assert dataset.metainfo['classes'] == dataset.CLASSES == tuple(shown)
+    expected = {os.path.relpath(p, tmp_path): theirs.classes[i] for p, i in theirs.samples}
+    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+    found = {os.path.relpath(info['img_path'], tmp_path): dataset.CLASSES[info['gt_label']] for info in infos}
+    assert found == {path: name for path, name in expected.items() if not path.startswith('.')}
+    assert dataset.get_subset([0]).CLASSES == dataset.CLASSES
+    assert 'gt_label' not in ImageFolder(str(tmp_path)).get_data_info(0)
+
+
+def test_labels_of_listed_images_and_in_a_given_order(tmp_path: Path) -> None:
+    (tmp_path / 'train.txt').write_text('b/2.jpg\na/1.png 17\nb/x/3.jpg\n')
+    dataset = ImageFolder(str(tmp_path), ann_file='train.txt', labels=True)
+    assert list(dataset.get_gt_labels()) == [1, 0, 1] and dataset.CLASSES == ('a', 'b')
+    other = ImageFolder(str(tmp_path), ann_file='train.txt', labels=True, classes=['c', 'b', 'a'])
+    assert list(other.get_gt_labels()) == [1, 2, 1] and other.CLASSES == ('c', 'b', 'a')
+    with pytest.raises(ValueError, match=r'the folder b is none of the 2 classes of metainfo.classes \(a, c'):
+        ImageFolder(str(tmp_path), ann_file='train.txt', labels=True, metainfo=dict(classes=['a', 'c']))
+
+
+def test_labels_need_a_folder_for_each_class(tmp_path: Path) -> None:
+    touch(tmp_path, 'train/a/1.jpg', 'train/b/2.jpg')
+    with pytest.raises(
+        ValueError, match=f'below {tmp_path} for classes, but all 2 images lie in train: point'
+    ):
+        ImageFolder(str(tmp_path), labels=True)
+    touch(tmp_path, 'train/3.jpg')
+    with pytest.raises(ValueError, match='but 1 of 3 images lie in none of them, 3.jpg for one: point data_'):
+        ImageFolder(str(tmp_path), data_prefix='train', labels=True)
+
+
+def test_a_replacement_has_its_own_label(tmp_path: Path) -> None:
+    for name in 'ab':
+        (tmp_path / name).mkdir()
+        fill(tmp_path / name, 2)
+    (tmp_path / 'a/00.png').write_bytes(BROKEN)
+    dataset = ImageFolder(str(tmp_path), labels=True, pipeline=PIPELINE)
+    samples = [dataset[i] for i in range(4)]
+    assert samples[0]['img_path'] != str(tmp_path / 'a/00.png')
+    for sample in samples:
+        assert dataset.CLASSES[sample['gt_label']] == Path(sample['img_path']).parent.name
 
 
 def test_links(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from scipy.ndimage import affine_transform, convolve
 
 from clsa_mm.datasets.views import STRONG_OPS
 
-FACTORS = [0.05, 0.3, 0.5, 0.77, 0.95]
+FACTORS = [0.05, 0.3, 0.5, 0.77, 0.95, 1.9]
 
 
 def make_image(kind: str) -> np.ndarray:
@@ -108,9 +108,16 @@ def test_solarize(image: np.ndarray, threshold: float) -> None:
     assert_close(run('Solarize', image, threshold), np.where(image < threshold, image, 255 - image), 0)
 
 
-@pytest.mark.parametrize('bits', [4, 5, 6, 7, 8])
+@pytest.mark.parametrize('amount', [0, 0.9, 1, 77.7, 110])
+def test_solarize_add(image: np.ndarray, amount: float) -> None:
+    lifted = np.where(image < 128, image.astype(int) + int(amount), image)
+    assert_close(run('SolarizeAdd', image, amount), lifted.clip(0, 255).astype(np.uint8), 0)
+
+
+@pytest.mark.parametrize('bits', [0, 1, 3, 4, 5, 6, 7, 8])
 def test_posterize(image: np.ndarray, bits: int) -> None:
-    assert_close(run('Posterize', image, bits), image // 2 ** (8 - bits) * 2 ** (8 - bits), 0)
+    step = 2 ** (8 - bits)
+    assert_close(run('Posterize', image, bits), (image.astype(int) // step * step).astype(np.uint8), 0)
 
 
 @pytest.mark.parametrize('factor', FACTORS)
@@ -130,7 +137,7 @@ def test_enhancements(image: np.ndarray, factor: float) -> None:
 def test_photometric_operations_equal_torchvision(image: np.ndarray, factor: float) -> None:
     """torchvision's tensor kernels are a second implementation, in floats and truncating."""
     tensor = torch.from_numpy(image).permute(2, 0, 1)
-    bits, threshold = round(4 + 4 * factor), round(256 * factor)
+    bits, threshold = min(8, round(4 + 4 * factor)), min(255, round(256 * factor))
     cases = [
         ('Brightness', factor, tvf.adjust_brightness(tensor, factor), 1),
         ('Contrast', factor, tvf.adjust_contrast(tensor, factor), 1),

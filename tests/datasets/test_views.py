@@ -238,6 +238,17 @@ def test_packed_by_role_as_planes() -> None:
     assert packed['data_samples'].img_path == 'a.jpg'
 
 
+def test_labels_reach_the_batch(tmp_path: Path) -> None:
+    for number, name in enumerate(('one', 'two')):
+        (tmp_path / name).mkdir()
+        Image.fromarray(np.full((20, 20, 3), number, np.uint8)).save(tmp_path / name / 'a.png')
+    dataset = ImageFolder(str(tmp_path), views=SMALL, labels=True)
+    batch = default_collate([dataset[1], dataset[0]])
+    assert [sample.gt_label.tolist() for sample in batch['data_samples']] == [[1], [0]]
+    plain = ImageFolder(str(tmp_path), views=SMALL)
+    assert 'gt_label' not in plain[0]['data_samples']
+
+
 def test_pipelines_written_out_are_packed_alike() -> None:
     """The same roles in any order of the views; torchvision's and mmpretrain's transforms make them."""
     resize = [[dict(type='Resize', scale=(s, s))] for s in (8, 12)]

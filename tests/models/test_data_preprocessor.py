@@ -46,6 +46,23 @@ def test_flat_list_for_algorithms_of_mmpretrain() -> None:
         torch.testing.assert_close(actual, expected(view), rtol=1e-5, atol=1e-5)
 
 
+def test_one_batch_for_classifiers_of_mmpretrain() -> None:
+    inputs = dict(key=batch()['key'], weak=batch()['weak'][:1])
+    result = build(as_batch=True)(dict(inputs=inputs, data_samples=['a', 'b']))
+    images = torch.cat([expected(view) for views in inputs.values() for view in views])
+    torch.testing.assert_close(result['inputs'], images, rtol=1e-5, atol=1e-5)
+    assert result['data_samples'] == ['a', 'b', 'a', 'b']
+    assert build(as_batch=True)(dict(inputs=inputs))['data_samples'] is None
+    with pytest.raises(
+        ValueError, match=r'views of sizes \[8, 8, 6, 4\] make no batch: set one size in train_dataloader'
+    ):
+        build(as_batch=True)(dict(inputs=batch()))
+    with pytest.raises(ValueError, match='as_list or as_batch, not both'):
+        build(as_list=True, as_batch=True)
+    with pytest.raises(ValueError, match='no batch_augments, .*: leave out model.train_cfg'):
+        build(as_batch=True, batch_augments=dict(augments=[]))
+
+
 @pytest.mark.parametrize('kind', ['tensor', 'list'])
 def test_other_inputs_are_mmpretrains(kind: str) -> None:
     [key], *_ = batch().values()

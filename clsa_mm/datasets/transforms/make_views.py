@@ -67,9 +67,9 @@ class PackViews(BaseTransform):
     """Pack the views of a sample by role, as the model takes them.
 
     Required keys: ``img`` (list of uint8 arrays of shape (H, W, 3)) and ``view_roles``, both as
-    :class:`MakeViews` or ``SeededMultiView(roles=...)`` leaves them. The result has ``inputs``, role -> list
-    of uint8 tensors of shape (3, H, W), without roles that have no view, and ``data_samples`` with the
-    metadata that tells where it comes from.
+    :class:`MakeViews` or ``SeededMultiView(roles=...)`` leaves them; ``gt_label`` is optional. The result has
+    ``inputs``, role -> list of uint8 tensors of shape (3, H, W), without roles that have no view, and
+    ``data_samples`` with the metadata that tells where it comes from and the label, where there is one.
 
     Args:
         meta_keys: Metadata to keep, where there is any. Defaults to ``('sample_idx', 'img_path',
@@ -100,6 +100,8 @@ class PackViews(BaseTransform):
         for role, view in zip(results['view_roles'], results['img'], strict=True):
             inputs[role].append(to_planes(view))
         sample = DataSample()
+        if 'gt_label' in results:
+            sample.set_gt_label(results['gt_label'])
         for key in self.meta_keys:
             if key in results:
                 sample.set_field(results[key], key, field_type='metainfo')

@@ -115,6 +115,13 @@ def solarize(image: np.ndarray, magnitude: float, rng: np.random.Generator) -> n
     return photometric.solarize(image, magnitude)
 
 
+@STRONG_OPS.register_module(name='SolarizeAdd')
+def solarize_add(image: np.ndarray, magnitude: float, rng: np.random.Generator) -> np.ndarray:
+    """Add the magnitude, cut to a whole level, to values below 128."""
+    lifted = np.minimum(_LEVELS + int(magnitude), 255)
+    return cv2.LUT(image, np.where(_LEVELS < 128, lifted, _LEVELS).astype(np.uint8))
+
+
 @STRONG_OPS.register_module(name='Posterize')
 def posterize(image: np.ndarray, magnitude: float, rng: np.random.Generator) -> np.ndarray:
     """Keep the highest bits of every value; the number of bits is the magnitude rounded down."""

@@ -1,9 +1,19 @@
 """Heads: temperatures and weights of the losses."""
 
 from clsa_mm.models.heads.bank_head import BankHead
+from clsa_mm.models.heads.batch_heads import BatchHead, MaxMarginHead, SupConHead
 from clsa_mm.models.heads.ddm_head import DDMHead
 from clsa_mm.models.heads.feature_transform_head import FeatureTransformHead
 from clsa_mm.models.heads.mochi_head import MoCHiHead
 from clsa_mm.models.heads.strong_contrastive_head import StrongContrastiveHead
 
-__all__ = ['BankHead', 'DDMHead', 'FeatureTransformHead', 'MoCHiHead', 'StrongContrastiveHead']
+__all__ = [
+    'BankHead',
+    'BatchHead',
+    'DDMHead',
+    'FeatureTransformHead',
+    'MaxMarginHead',
+    'MoCHiHead',
+    'StrongContrastiveHead',
+    'SupConHead',
+]

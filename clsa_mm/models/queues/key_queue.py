@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from mmengine.dist import broadcast
 from torch import Tensor, nn
 
+NO_LABEL = -1
+
 
 class KeyQueue(nn.Module):
     """Ring buffer of the last ``length`` keys, in float32 and in a checkpoint.
@@ -21,20 +23,26 @@ class KeyQueue(nn.Module):
     Args:
         length: Number of keys K. Defaults to 65536.
         feat_dim: Dimension C of a key. Defaults to 128.
+        labelled: Keep a label beside each key. Keys of before, of the random start or of a checkpoint without
+            labels, have ``NO_LABEL``. Defaults to False.
 
     Attributes:
         keys (Tensor): Buffer of shape (K, C).
         num_enqueued (Tensor): Buffer, the number of keys ever enqueued, int64, shape ().
+        labels (Tensor): Buffer of shape (K,), int64, where there are labels.
 
     Source: ``_dequeue_and_enqueue`` of the official ``model/CLSA.py`` (there transposed, with a pointer).
     """
 
-    def __init__(self, length: int = 65536, feat_dim: int = 128) -> None:
+    def __init__(self, length: int = 65536, feat_dim: int = 128, labelled: bool = False) -> None:
         super().__init__()
         if length < 1 or feat_dim < 1:
             raise ValueError(f'a queue needs length and feat_dim >= 1, got {length} and {feat_dim}')
         self.register_buffer('keys', _random_keys(length, feat_dim))
         self.register_buffer('num_enqueued', torch.zeros((), dtype=torch.int64))
+        if labelled:
+            self.register_buffer('labels', torch.full((length,), NO_LABEL))
+        self.labelled = labelled
         # Mirrors the buffer on the host, so that reading it does not wait for the GPU.
         self._total: int | None = 0
 
@@ -59,20 +67,32 @@ class KeyQueue(nn.Module):
         return min(1.0, self.total / len(self))
 
     @torch.no_grad()
-    def enqueue(self, keys: Tensor) -> None:
+    def enqueue(self, keys: Tensor, labels: Tensor | None = None) -> None:
         """Replace the oldest keys.
 
         Args:
             keys: Shape (N, C) with any N, the same on every rank.
+            labels: Theirs, int64 of shape (N,), if the queue keeps labels. Defaults to None.
+
+        Raises:
+            ValueError: If the shapes do not fit, or labels lack or come uncalled for.
         """
         if keys.dim() != 2 or keys.shape[1] != self.keys.shape[1]:
             raise ValueError(
                 f'keys must be (N, {self.keys.shape[1]}) for this queue, got {tuple(keys.shape)}; make '
                 "feat_dim equal to the neck's out_channels"
             )
+        if self.labelled != (labels is not None) or (self.labelled and labels.shape != keys.shape[:1]):
+            shape = None if labels is None else tuple(labels.shape)
+            raise ValueError(
+                f'a queue with labelled={self.labelled} got {len(keys)} keys with labels of shape {shape}: '
+                'give one label for each key to a queue with labelled=True, and none to another'
+            )
         first = max(0, len(keys) - len(self))
         slots = self.num_enqueued + torch.arange(first, len(keys), device=self.keys.device)
         self.keys.index_copy_(0, slots % len(self), keys[first:].to(self.keys))
+        if self.labelled:
+            self.labels.index_copy_(0, slots % len(self), labels[first:])
         self._total = self.total + len(keys)
         self.num_enqueued += len(keys)
 
@@ -81,12 +101,16 @@ class KeyQueue(nn.Module):
         if keys is not None and keys.shape != self.keys.shape:
             # Another length: the keys will not be taken over (torch says so), nor may their count.
             state_dict[f'{prefix}num_enqueued'] = torch.zeros_like(self.num_enqueued)
+        if not self.labelled:
+            state_dict.pop(f'{prefix}labels', None)
+        elif keys is not None:  # of a training without labels, or of one before there were any
+            state_dict.setdefault(f'{prefix}labels', torch.full((len(keys),), NO_LABEL))
         super()._load_from_state_dict(state_dict, prefix, *args)
         self._total = None
 
     def extra_repr(self) -> str:
         """Length and dimension, for ``print(model)``."""
-        return f'length={len(self)}, feat_dim={self.keys.shape[1]}'
+        return f'length={len(self)}, feat_dim={self.keys.shape[1]}, labelled={self.labelled}'
 
 
 def _random_keys(length: int, feat_dim: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from clsa_mm.models.selfsup.clsa import CLSA
 from clsa_mm.models.selfsup.frameworks import BYOLWithDDM, SimCLRWithDDM, SimSiamWithDDM, SwAVWithDDM
+from clsa_mm.models.selfsup.supcon import SupCon
 from clsa_mm.models.selfsup.unmix import UnMix
 from clsa_mm.models.selfsup.with_ddm import WithDDM, batch_bank, unit_length
 
@@ -10,6 +11,7 @@ __all__ = [
     'CLSA',
     'SimCLRWithDDM',
     'SimSiamWithDDM',
+    'SupCon',
     'SwAVWithDDM',
     'UnMix',
     'WithDDM',

@@ -12,6 +12,8 @@ from mmpretrain.models.selfsup.base import BaseSelfSupervisor
 from torch import Tensor, nn
 
 from clsa_mm.models.bank import Bank
+from clsa_mm.models.gather import gather_labels
+from clsa_mm.models.labelled_bank import LabelledBank
 from clsa_mm.models.losses.precision import at_least_float32
 from clsa_mm.models.queues.key_queue import KeyQueue
 from clsa_mm.models.selfsup.shuffle_bn import BatchShuffle, has_split_norm
@@ -44,6 +46,8 @@ class CLSA(BaseSelfSupervisor):
         symmetric: Also take the key view as a query, the first weak view as its key, and add the losses of
             this exchange (``--sym`` of the official code). The queue takes the keys of both.
             Defaults to False.
+        supervised: Take all keys of a query's label for its positives, in the queue too: SupCon with a
+            queue, see :class:`~clsa_mm.models.LabelledBank`. Defaults to False.
         channels_last: Keep images and convolutions in the channels-last memory format, which is faster
             with mixed precision on GPUs. Defaults to False.
         data_preprocessor: Defaults to ``ViewsDataPreprocessor``.
@@ -51,7 +55,7 @@ class CLSA(BaseSelfSupervisor):
         init_cfg: OpenMMLab's initialisation config.
 
     Raises:
-        ValueError: If ``momentum`` or ``bank`` are not as above.
+        ValueError: If ``momentum`` or ``bank`` are not as above, or ``supervised`` with the queue alone.
     """
 
     def __init__(
@@ -64,6 +68,7 @@ class CLSA(BaseSelfSupervisor):
         momentum: float = 0.999,
         bank: str = 'batch',
         symmetric: bool = False,
+        supervised: bool = False,
         channels_last: bool = False,
         data_preprocessor: dict | nn.Module | None = None,
         pretrained: str | None = None,
@@ -83,10 +88,16 @@ class CLSA(BaseSelfSupervisor):
             raise ValueError(f'momentum must be in [0, 1] (0.999 keeps 99.9 %), got {momentum}')
         if bank not in BANKS:
             raise ValueError(f"bank must be 'batch' (CLSA), 'own' (MoCo) or 'queue' (ReSSL), got {bank!r}")
+        if supervised and bank == 'queue':
+            raise ValueError(
+                "supervised=True needs a query's own key in the bank, or a class that the queue lacks has no "
+                "positive: set bank to 'batch' or 'own'"
+            )
         self.momentum = momentum
         self.bank = bank
         self.symmetric = symmetric
-        self.queue = KeyQueue(queue_len, feat_dim)
+        self.supervised = supervised
+        self.queue = KeyQueue(queue_len, feat_dim, labelled=supervised)
         self.key_encoder = nn.Sequential(
             OrderedDict(backbone=copy.deepcopy(self.backbone), neck=copy.deepcopy(self.neck))
         ).requires_grad_(False)
@@ -94,6 +105,7 @@ class CLSA(BaseSelfSupervisor):
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.to(memory_format=self.memory_format)
         self._pending_keys: Tensor | None = None
+        self._pending_labels: Tensor | None = None
 
     def loss(
         self, inputs: Mapping[str, list[Tensor]], data_samples: list | None = None, **kwargs: Any
@@ -103,7 +115,7 @@ class CLSA(BaseSelfSupervisor):
         Args:
             inputs: The views by role, normalised images (N, 3, H, W): one ``'key'``, any number of ``'weak'``
                 and ``'strong'``. N must be the same on every rank, H and W may differ.
-            data_samples: Unused.
+            data_samples: With ``gt_label`` each if ``supervised``, else unused.
             **kwargs: Unused.
 
         Returns:
@@ -112,7 +124,7 @@ class CLSA(BaseSelfSupervisor):
             is none, the first strong one.
 
         Raises:
-            ValueError: If the inputs are not views by role.
+            ValueError: If the inputs are not views by role, or a label lacks.
             RuntimeError: In training, if the keys of the iteration before were never enqueued.
         """
         _check_views(inputs, self.symmetric)
@@ -120,18 +132,21 @@ class CLSA(BaseSelfSupervisor):
         weak = [self.encode_query(view) for view in inputs.get('weak', ())]
         strong = [self.encode_query(view) for view in inputs.get('strong', ())]
         keys, own = self.encode_keys(inputs['key'][0])
-        bank = self.make_bank(keys, own)
+        labels = gather_labels(data_samples, keys.device) if self.supervised else None
+        bank = self.make_bank(keys, own, labels)
         terms = self.loss_terms(inputs.get('weak', ()), weak, strong, bank)
         statistics = bank_statistics([*weak, *strong][0], bank)
         if self.symmetric:
             images = [*inputs['weak'][1:], inputs['key'][0]]
             turned = [*weak[1:], self.encode_query(images[-1])]
             turned_keys, own = self.encode_keys(inputs['weak'][0])
-            turned_terms = self.loss_terms(images, turned, strong, self.make_bank(turned_keys, own))
+            bank = self.make_bank(turned_keys, own, labels)
+            turned_terms = self.loss_terms(images, turned, strong, bank)
             terms = {name: value + turned_terms[name] for name, value in terms.items()}
             keys = torch.cat([keys, turned_keys])
+            labels = torch.cat([labels, labels]) if self.supervised else None
         if self.training:
-            self._pending_keys = keys
+            self._pending_keys, self._pending_labels = keys, labels
         return {**terms, **statistics}
 
     def loss_terms(
@@ -147,18 +162,20 @@ class CLSA(BaseSelfSupervisor):
         """
         return self.head(weak, strong, bank)
 
-    def make_bank(self, keys: Tensor, own: slice) -> Bank:
+    def make_bank(self, keys: Tensor, own: slice, labels: Tensor | None = None) -> Bank:
         """What the queries of this rank are compared with.
 
         Args:
             keys: Keys of the whole global batch, shape (N_global, C).
             own: This rank's among them.
+            labels: Theirs, shape (N_global,), where the model is supervised. Defaults to None.
         """
-        if self.bank == 'batch':
-            return Bank(keys[own], [keys, self.queue.keys])
-        if self.bank == 'own':
-            return Bank(keys[own], [self.queue.keys], own=keys[own][:, None])
-        return Bank(keys[own], [self.queue.keys], holds_positives=False)
+        shared = [keys, self.queue.keys] if self.bank == 'batch' else [self.queue.keys]
+        own_keys = keys[own][:, None] if self.bank == 'own' else None
+        if labels is None:
+            return Bank(keys[own], shared, own_keys, holds_positives=self.bank != 'queue')
+        shared_labels = [labels, self.queue.labels][-len(shared) :]
+        return LabelledBank(keys[own], shared, labels[own], shared_labels, own_keys)
 
     def encode_query(self, images: Tensor) -> Tensor:
         """Images (N, 3, H, W) -> unit-length queries (N, C), at least float32, with gradient."""
@@ -200,7 +217,7 @@ class CLSA(BaseSelfSupervisor):
         """Put the keys of the last :meth:`loss` in training mode into the queue."""
         if self._pending_keys is None:
             raise RuntimeError('no keys to enqueue: call loss() first, and enqueue() once after it')
-        self.queue.enqueue(self._pending_keys)
+        self.queue.enqueue(self._pending_keys, self._pending_labels)
         self._pending_keys = None
 
     def init_weights(self) -> None:
