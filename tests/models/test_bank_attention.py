@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import reference
@@ -54,6 +55,7 @@ SHAPES = [(1, 1, 1), (1, 1, 16), (3, 7, 3), (33, 64, 17), (70, 65, 128), (200, 3
     ('kernel', 'dtype', 'tolerance'),
     [
         (kernels.PLAIN, torch.float64, 1e-12),
+        (kernels.ONEDNN, torch.float32, 2e-6),
         (kernels.CPU_FLASH, torch.float64, 1e-12),
         (kernels.CPU_FLASH, torch.float32, 2e-6),
     ],
@@ -65,7 +67,7 @@ def test_every_kernel(kernel, dtype, tolerance, shape, rows):
 
 
 def in_a_fork(function: Callable[[int], None]) -> None:
-    """Run what compiles elsewhere: after it, processes that tests fork could not run backward any more."""
+    """Run elsewhere what compiles or starts threads: after it, processes that tests fork would not run."""
     mp.start_processes(function, nprocs=1, start_method='fork')
 
 
@@ -127,13 +129,13 @@ class Largest(TorchDispatchMode):
 
 def test_no_tensor_of_queries_times_bank_exists():
     queries = unit(64, 4, seed=12, dtype=torch.float32).requires_grad_()
-    bank = unit(10_000, 4, seed=13, dtype=torch.float32)
+    bank = unit(40_960, 4, seed=13, dtype=torch.float32)
     with Largest() as largest:
         bank_attention(queries, bank, 0.2)[1].sum().backward()
-    assert largest.elements == bank.numel()  # the bank itself, as a view
+    assert largest.elements == bank.numel()  # the bank itself, as a view; logits of a part are fewer
     with Largest() as largest:
         torch.logsumexp(queries @ bank.T / 0.2, dim=1)
-    assert largest.elements == 64 * 10_000
+    assert largest.elements == 64 * 40_960
 
 
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
@@ -161,6 +163,41 @@ def test_large_logits(size):
     expected_key, log_partition = bank_attention(torch.tensor([[size, 0.0], [0.0, -size]]), bank, 0.5)
     assert log_partition.tolist() == pytest.approx([2 * size, 0.6931472], rel=1e-6)
     torch.testing.assert_close(expected_key, torch.tensor([[1.0, 0.0], [0.0, 0.0]]))
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, DOUBLE])
+@pytest.mark.parametrize(
+    ('query_size', 'key_size'), [(1e-30, 1e-30), (1e-38, 1e38), (20, 0.1), (3e38, 1e-37)]
+)
+def test_queries_and_keys_of_any_length(query_size, key_size, dtype):
+    queries, bank = (
+        unit(5, 16, seed=31, dtype=dtype) * query_size,
+        unit(4500, 16, seed=32, dtype=dtype) * key_size,
+    )
+    expected_key, log_partition = bank_attention(queries, bank, 0.2)
+    slow_key, slow_log = dense(queries, bank, 0.2)
+    torch.testing.assert_close(log_partition.double(), slow_log, rtol=1e-6, atol=0)
+    torch.testing.assert_close(expected_key.double() / key_size, slow_key / key_size, rtol=0, atol=1e-5)
+
+
+def attend_with_threads(_: int) -> None:
+    queries = unit(200, 16, seed=33, dtype=torch.float32).requires_grad_()
+    bank = unit(9001, 16, seed=34, dtype=torch.float32)
+    exact = dense(queries.detach(), bank, 0.2)
+    results = []
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        results.append(bank_attention(queries, bank, 0.2))
+        assert torch.get_num_threads() == threads
+        with ThreadPoolExecutor(1) as later:  # begins with the process's number
+            assert later.submit(torch.get_num_threads).result() == threads
+        torch.testing.assert_close(results[-1], results[0], rtol=0, atol=0)
+    for ours, expected in zip(results[0], exact, strict=True):
+        torch.testing.assert_close(ours.detach().double(), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_the_number_of_threads_changes_no_bit_and_is_kept():
+    in_a_fork(attend_with_threads)  # threads of this process would be missing in those that tests fork
 
 
 def test_a_value_that_is_not_finite_shows():
@@ -230,8 +267,8 @@ def test_a_kernel_that_is_missing_or_differs_is_replaced_and_announced_once(run,
     assert reason in messages[0]
 
 
-def test_the_fused_kernel_is_used_where_it_should_be():
-    assert kernels.kernel_for(torch.zeros(1, 2)) is kernels.CPU_FLASH
+def test_the_fastest_kernel_is_used_where_it_can_be():
+    assert kernels.kernel_for(torch.zeros(1, 2)) is kernels.ONEDNN
     assert kernels.kernel_for(torch.zeros(1, 2, dtype=DOUBLE)) is kernels.CPU_FLASH
 
 

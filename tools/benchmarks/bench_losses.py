@@ -3,10 +3,11 @@
 The official code multiplies with the bank anew for each pair of a weak and a strong view, and takes softmax
 and logarithm of each; on logits there is one product per view; attention makes no tensor of that length.
 All three compute the same losses and gradients, which is checked. They take turns, forward and backward, so
-that other load hits all alike, and the fastest of each counts. Memory is the peak of a fresh process on top
-of the inputs (on Linux), on a GPU torch's.
+that other load hits all alike, and the fastest of each counts; on a busy machine CPU time says more. Memory
+is the peak of a fresh process on top of the inputs (on Linux), on a GPU torch's.
 
     python tools/benchmarks/bench_losses.py
+    python tools/benchmarks/bench_losses.py --threads 1 --cpu-time
     python tools/benchmarks/bench_losses.py --device cuda --repeat 50
 """
 
@@ -82,6 +83,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--queue-len', type=int, default=65536)
     parser.add_argument('--repeat', type=int, default=10)
     parser.add_argument('--threads', type=int, default=2)
+    parser.add_argument('--cpu-time', action='store_true', help='of all threads, in place of time passed')
     parser.add_argument('--device', default='cpu')
     return parser.parse_args()
 
@@ -97,15 +99,17 @@ def inputs(args: argparse.Namespace, views: int, batch_size: int, queue_len: int
     return weak, strong, unit(batch_size), unit(queue_len)
 
 
-def run(way: str, tensors: tuple) -> tuple[float, float, list[Tensor]]:
+def run(
+    way: str, tensors: tuple, clock: Callable[[], float] = time.perf_counter
+) -> tuple[float, float, list[Tensor]]:
     """Seconds of forward and backward, the loss and its gradients."""
     weak, strong, *_ = tensors
     synchronize(weak[0].device)
-    start = time.perf_counter()
+    start = clock()
     loss = WAYS[way](*tensors)
     gradients = torch.autograd.grad(loss, [*weak, *strong])
     synchronize(weak[0].device)
-    return time.perf_counter() - start, loss.item(), list(gradients)
+    return clock() - start, loss.item(), list(gradients)
 
 
 def synchronize(device: torch.device) -> None:
@@ -146,11 +150,12 @@ def peaks_of_all(args: argparse.Namespace) -> dict[tuple[str, str], float]:
 def compare(args: argparse.Namespace, case: str, views: int, peaks: dict[str, float]) -> None:
     """Print the table of one case."""
     tensors = inputs(args, views, args.batch_size, args.queue_len)
+    clock = time.process_time if args.cpu_time else time.perf_counter
     seconds = {way: [] for way in WAYS}
     results = {}
     for repetition in range(args.repeat + 1):
         for way in WAYS:
-            elapsed, *results[way] = run(way, tensors)
+            elapsed, *results[way] = run(way, tensors, clock)
             if repetition:  # the first one warms up
                 seconds[way].append(elapsed)
     loss, gradients = results['official']
@@ -177,7 +182,8 @@ def main() -> None:
     print(
         f'clsa_mm {clsa_mm.__version__}, torch {torch.__version__}, {device}, {torch.get_num_threads()} '
         f'threads, batch {args.batch_size}, queue {args.queue_len}, float32, '
-        f'{kernel_for(torch.zeros(1, device=args.device)).name}; fastest of {args.repeat}'
+        f'{kernel_for(torch.zeros(1, device=args.device)).name}; '
+        f'{"CPU time" if args.cpu_time else "time passed"}, fastest of {args.repeat}'
     )
     for case, views in CASES.items():
         compare(args, case, views, {way: peaks[case, way] for way in WAYS})

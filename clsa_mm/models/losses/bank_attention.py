@@ -8,8 +8,8 @@ With the bank's entries :math:`k_1 \dots k_M`, a query :math:`z` and a temperatu
 
 the log-partition and the expected key. As the probabilities sum to one, InfoNCE (equation 1 of arXiv
 2104.07713) is :math:`l(z') - z' \cdot k_+ / \tau`, and the cross-entropy of two distributions (equation 4) is
-:math:`l(z'') - z'' \cdot o(z') / \tau`. The gradient of :math:`l` is :math:`o / \tau`. So fused attention
-with the bank as keys and values gives losses and gradients, and no tensor of shape (N, M) exists.
+:math:`l(z'') - z'' \cdot o(z') / \tau`. The gradient of :math:`l` is :math:`o / \tau`. So attention with
+the bank as keys and values, part by part, gives losses and gradients, and no tensor of shape (N, M) exists.
 """
 
 import torch
@@ -128,7 +128,7 @@ def merge_attention(*parts: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
 
 
 class _BankAttention(torch.autograd.Function):
-    """The fused kernel with a backward pass of one product of (N, C)."""
+    """A kernel with a backward pass of one product of (N, C)."""
 
     @staticmethod
     def forward(ctx: FunctionCtx, queries: Tensor, bank: Tensor, temperature: float) -> Attention:
