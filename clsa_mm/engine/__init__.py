@@ -13,6 +13,7 @@ from clsa_mm.engine.hooks import (
     ResumePositionHook,
     SamplerSeedHook,
     TrainingSummaryHook,
+    WatchHook,
 )
 from clsa_mm.engine.log_backends import LOG_BACKENDS, add_log_backends
 
@@ -29,6 +30,7 @@ __all__ = [
     'ResumePositionHook',
     'SamplerSeedHook',
     'TrainingSummaryHook',
+    'WatchHook',
     'add_log_backends',
 ]
 

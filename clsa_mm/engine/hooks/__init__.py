@@ -11,6 +11,7 @@ from clsa_mm.engine.hooks.resume_learning_rate_hook import ResumeLearningRateHoo
 from clsa_mm.engine.hooks.resume_position_hook import ResumePositionHook
 from clsa_mm.engine.hooks.sampler_seed_hook import SamplerSeedHook
 from clsa_mm.engine.hooks.training_summary_hook import TrainingSummaryHook
+from clsa_mm.engine.hooks.watch_hook import WatchHook
 
 __all__ = [
     'FiniteGuardHook',
@@ -24,4 +25,5 @@ __all__ = [
     'ResumePositionHook',
     'SamplerSeedHook',
     'TrainingSummaryHook',
+    'WatchHook',
 ]
