@@ -19,6 +19,7 @@ from clsa_mm.datasets.views.settings import build_views
 from clsa_mm.engine.config_files import hooks_of_bases, read_config_file, unread_variables
 from clsa_mm.engine.constructors import BUILT, arguments_of, misspelt_types, unknown_arguments
 from clsa_mm.engine.switched_off import OWN_TO_MMENGINE, remove_switched_off_hooks
+from clsa_mm.evaluation.dataloaders import find_hook
 
 # Top-level names that something reads: the runner, mmengine's config, tools of ours or of OpenMMLab.
 READ = {*inspect.signature(Runner.__init__).parameters} - {'self', 'cfg'} | {
@@ -37,7 +38,8 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
 
     Returns:
         The config that a run uses. Another data set's ``data_root`` or ``metainfo`` that is None has become
-        the training set's, and a COCO metric's ``ann_file`` that of its data set.
+        the training set's, and so have the views of a KNNHook with augmented images that gives none; a COCO
+        metric's ``ann_file`` has become that of its data set.
 
     Raises:
         ValueError: For a top-level name of the file, or an option, that nothing reads; for an argument that
@@ -224,6 +226,9 @@ def _completed(cfg: Config) -> Config:
         for key in ('data_root', 'metainfo'):
             if key in dataset and dataset[key] is None:
                 dataset[key] = next((other[key] for other in train if other.get(key) is not None), None)
+    hook = find_hook(cfg, 'KNNHook') or {}
+    if hook.get('augmented') and not hook.get('views'):
+        hook.views = next((dataset.views for dataset in train if dataset.get('views')), None)
     for split in ('val', 'test'):
         evaluators = cfg.get(f'{split}_evaluator') or ()
         for metric in evaluators if isinstance(evaluators, list | tuple) else [evaluators]:
