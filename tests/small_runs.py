@@ -107,7 +107,7 @@ def small_run(
         ),
         train_cfg=dict(by_epoch=True, max_epochs=epochs),
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.06)),
-        default_hooks=dict(checkpoint=None, **hooks),
+        default_hooks=dict(checkpoint=None) | hooks,
         default_scope='mmpretrain',
         experiment_name=f'small_run_{next(_names)}',
     )

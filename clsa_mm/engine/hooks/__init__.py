@@ -4,6 +4,7 @@ from clsa_mm.engine.hooks.finite_guard_hook import FiniteGuardHook
 from clsa_mm.engine.hooks.health_hook import HealthHook
 from clsa_mm.engine.hooks.iteration_seed_hook import IterationSeedHook
 from clsa_mm.engine.hooks.knn_hook import KNNHook
+from clsa_mm.engine.hooks.linear_probe_hook import LinearProbeHook
 from clsa_mm.engine.hooks.log_test_metrics_hook import LogTestMetricsHook
 from clsa_mm.engine.hooks.momentum_queue_hook import MomentumQueueHook
 from clsa_mm.engine.hooks.pretrained_backbone_hook import PretrainedBackboneHook
@@ -18,6 +19,7 @@ __all__ = [
     'HealthHook',
     'IterationSeedHook',
     'KNNHook',
+    'LinearProbeHook',
     'LogTestMetricsHook',
     'MomentumQueueHook',
     'PretrainedBackboneHook',

@@ -11,6 +11,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from clsa_mm.datasets.views.randomness import preserved_generators
+from clsa_mm.engine.hooks.report import report
 from clsa_mm.engine.unwrap import unwrap_model
 from clsa_mm.evaluation.dataloaders import build_in_order
 from clsa_mm.evaluation.features import extract_features, labels_of
@@ -174,10 +175,7 @@ class KNNHook(Hook):
                 raise
             runner.logger.error(f'kNN could not be measured after {step} iterations: {error}')
             return
-        scalars = {f'knn/{name}': value for name, value in scores.items()}
-        for name, value in scalars.items():
-            runner.message_hub.update_scalar(name, value)
-        runner.visualizer.add_scalars(scalars, step=step)
+        report(runner, 'knn', scores, step)
         runner.logger.info(f'{self.describe(scores)} after {step} iterations')
 
     def _prepare(self) -> None:

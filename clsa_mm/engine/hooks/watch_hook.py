@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from clsa_mm.engine.hooks.gradient_norm import GradientNorm
+from clsa_mm.engine.hooks.report import report
 from clsa_mm.engine.unwrap import unwrap_model
 from clsa_mm.evaluation.effective_rank import lidar, rankme
 from clsa_mm.evaluation.score_statistics import score_statistics
@@ -175,9 +176,6 @@ def _means(seen: list[dict[str, Tensor]]) -> dict[str, float]:
 
 
 def _log(runner: Runner, scalars: dict[str, float], step: int) -> None:
-    named = {f'watch/{name}': value for name, value in scalars.items()}
-    for name, value in named.items():
-        runner.message_hub.update_scalar(name, value)
-    runner.visualizer.add_scalars(named, step=step)
+    report(runner, 'watch', scalars, step)
     shown = '  '.join(f'{name}: {value:.3g}' for name, value in scalars.items())
     runner.logger.info(f'Watch  {shown}  after {step} iterations')
