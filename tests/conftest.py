@@ -82,6 +82,8 @@ def tiny_pretraining(image_root: Path, tmp_path: Path) -> Callable[..., Config]:
             'train_dataloader.pin_memory': False,
             'train_cfg.max_epochs': 2,
         }
+        if isinstance(whole.param_scheduler, list):  # a warm-up of half an epoch
+            small |= {'param_scheduler.0.end': 0.5, 'param_scheduler.1.begin': 0.5}
         if 'watch' in whole.default_hooks:
             small |= {'default_hooks.watch.images': 4, 'default_hooks.watch.draws': 2}
         if 'knn' in whole.default_hooks:

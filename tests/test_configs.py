@@ -16,7 +16,13 @@ ROOT = Path(__file__).parents[1] / 'configs'
 PRETRAINING = [name for name in all_configs() if not name.startswith(('benchmarks/', 'mmselfsup/'))]
 LINEAR = [
     f'benchmarks/classification/linear_{name}.py'
-    for name in ('r50_8xb32_100e_imagenet', 'r18_1xb256_100e_cifar10', 'r18_1xb64_15e_embedded')
+    for name in (
+        'r50_8xb32_100e_imagenet',
+        'r18_1xb256_100e_cifar10',
+        'r18_1xb64_15e_embedded',
+        'vit-small_8xb32_100e_imagenet',
+        'convnext-tiny_8xb32_100e_imagenet',
+    )
 ]
 # The loss terms of what has others than CLSA's two.
 LOSSES = {
