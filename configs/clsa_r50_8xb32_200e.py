@@ -81,4 +81,8 @@ optim_wrapper = dict(
 param_scheduler = dict(type='CosineAnnealingLR')  # to 0 at the end of train_cfg
 auto_scale_lr = dict(base_batch_size=256, enable=False)
 
-default_hooks = dict(momentum_queue=dict(type='MomentumQueueHook'), health=dict(type='HealthHook'))
+default_hooks = dict(
+    momentum_queue=dict(type='MomentumQueueHook'),
+    health=dict(type='HealthHook'),
+    watch=dict(type='WatchHook'),
+)

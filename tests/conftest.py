@@ -84,6 +84,8 @@ def tiny_pretraining(image_root: Path, tmp_path: Path) -> Callable[..., Config]:
         }
         if 'subfolders' in whole.train_dataloader.dataset:
             small['train_dataloader.dataset.subfolders'] = ['circle', 'cross', 'square']
+        if 'watch' in whole.default_hooks:
+            small |= {'default_hooks.watch.images': 4, 'default_hooks.watch.draws': 2}
         if 'knn' in whole.default_hooks:
             small['default_hooks.knn'] = None
         cfg = load_config(path, small | options)

@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
+from small_networks import small_network
 
 ROOT = Path(__file__).parents[1]
 
@@ -19,7 +20,10 @@ def all_configs() -> list[str]:
 
 def shrink(cfg: Config, pixels: int = 64, batch_size: int = 4) -> Config:
     """Two iterations or an epoch of small images in a small network; losses, hooks and data sets stay."""
-    _shrink_model(cfg.model)
+    if 'depth' in cfg.model.backbone:
+        _shrink_model(cfg.model)
+    else:
+        cfg.merge_from_dict(small_network(cfg.model))
     for key in [key for key in cfg if key.endswith(('dataloader', 'pipeline', 'hooks', 'model'))]:
         _shrink_images(cfg[key], pixels)
     for node in _dicts(cfg._cfg_dict):
@@ -33,6 +37,8 @@ def shrink(cfg: Config, pixels: int = 64, batch_size: int = 4) -> Config:
             node.num_splits = 2
         if 'subfolders' in node:  # which a small data set has not
             del node['subfolders']
+        if node.get('type') == 'WatchHook':
+            node.update(images=4, draws=2)
         if node.get('type') == 'KNNHook':
             node.update(k=2, max_bank=None, batch_size=batch_size, num_workers=0)
         if 'rcnn' in node and 'rpn_proposal' in node:  # a detector's train_cfg

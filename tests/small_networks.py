@@ -6,11 +6,16 @@ from mmengine.config import ConfigDict
 
 
 def small_network(model: ConfigDict) -> dict[str, object]:
-    """Options for a narrow backbone, a narrow projection and a short queue of any pretraining model."""
+    """Options for a narrow backbone, a narrow projection and a short queue of any pretraining model.
+
+    Of linear evaluation: for a narrow backbone, and the classifier on it.
+    """
     options = {}
     if 'queue_len' in model:
         options['model.queue_len'] = 24
     channels = _SMALL_BACKBONES[model.backbone.type](model.backbone, options)
+    if 'in_channels' in model.get('head', {}):
+        options['model.head.in_channels'] = channels
     neck = model.get('neck') or {}
     if 'in_channels' in neck:
         options['model.neck.in_channels'] = channels
@@ -37,6 +42,27 @@ def _small_resnet(backbone: ConfigDict, options: dict[str, object]) -> int:
     return 64 * (4 if backbone.depth == 50 else 1)
 
 
-_SMALL_BACKBONES = dict(ResNet=_small_resnet, ResNet_CIFAR=_small_resnet)
+def _small_convnext(backbone: ConfigDict, options: dict[str, object]) -> int:
+    options.update({'model.backbone.arch': 'atto', 'model.backbone.stem_patch_size': 2})
+    return 320
+
+
+def _small_vit(backbone: ConfigDict, options: dict[str, object]) -> int:
+    options['model.backbone.arch'] = 'deit-tiny'
+    return 192
+
+
+def _small_timm(backbone: ConfigDict, options: dict[str, object]) -> int:
+    options['model.backbone.model_name'] = 'test_efficientnet'
+    return 256
+
+
+_SMALL_BACKBONES = dict(
+    ResNet=_small_resnet,
+    ResNet_CIFAR=_small_resnet,
+    ConvNeXt=_small_convnext,
+    MoCoV3ViT=_small_vit,
+    TIMMBackbone=_small_timm,
+)
 # Heads that start late start at once; MoCHi fits the short queue.
 _SMALL_HEADS = dict(start_epoch=0, num_hard=8, num_mixed=6, num_query_mixed=4)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.utils.data import Dataset
@@ -66,6 +67,25 @@ class RandomViews(Dataset):
         )
 
 
+class ScaledOptimWrapper(OptimWrapper):
+    """Scales the loss as AMP does on GPUs, and has an infinite gradient in its third step."""
+
+    def __init__(self, *arguments, **settings) -> None:
+        super().__init__(*arguments, **settings)
+        self.scaler = torch.amp.GradScaler('cpu', init_scale=4.0)
+        self.count = 0
+
+    def backward(self, loss: torch.Tensor, **kwargs) -> None:
+        self.scaler.scale(loss).backward()
+        self.count += 1
+        if self.count == 3:
+            self.optimizer.param_groups[0]['params'][0].grad[0] = float('inf')
+
+    def step(self, **kwargs) -> None:
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+
+
 def small_run(
     work_dir: Path,
     hooks: dict[str, dict],
@@ -87,7 +107,7 @@ def small_run(
         ),
         train_cfg=dict(by_epoch=True, max_epochs=epochs),
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.06)),
-        default_hooks=dict(checkpoint=None, **hooks),
+        default_hooks=dict(checkpoint=None) | hooks,
         default_scope='mmpretrain',
         experiment_name=f'small_run_{next(_names)}',
     )

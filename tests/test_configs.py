@@ -23,6 +23,8 @@ LINEAR = [
         'r50_8xb32_100e_imagenet100',
         'r18_1xb256_100e_cifar10',
         'r18_1xb64_15e_embedded',
+        'vit-small_8xb32_100e_imagenet',
+        'convnext-tiny_8xb32_100e_imagenet',
     )
 ]
 # Loss terms, those of the first pattern that fits; mmpretrain's algorithms call their one term `loss`.

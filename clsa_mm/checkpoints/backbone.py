@@ -109,7 +109,7 @@ def load_backbone(path: str | Path) -> nn.Module:
 
     Returns:
         The backbone in eval mode on the CPU, with nothing frozen. mmpretrain's backbones return a tuple
-        of feature maps (N, D, h, w).
+        of feature maps (N, D, h, w), or of vectors (N, D).
 
     Raises:
         FileNotFoundError: If there is no such file.

@@ -5,8 +5,10 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 from mmengine.registry import MODELS, DefaultScope, Registry
+from mmpretrain.models.backbones import TIMMBackbone
 from torch import nn
 
 from clsa_mm.checkpoints.read import CheckpointError
@@ -15,10 +17,20 @@ from clsa_mm.checkpoints.read import CheckpointError
 _KNOWN_LAYERS = re.compile(
     r'(torch\.nn|mmcv\.cnn|clsa_mm)\.'
     r'|mmpretrain\.models\.(backbones\.(?!timm)|utils\.(attention|clip_generator_helper|norm|sparse_modules)\.)'
+    r'|mmpretrain\.models\.selfsup\.mocov3\.MoCoV3ViT$'
 )
-# Of a backbone's config: where its weights came from, what a linear evaluation froze, and the library
-# that it was written for.
-_TRAINING_ARGUMENTS = ('init_cfg', 'frozen_stages', 'norm_eval', '_scope_')
+# Of a backbone's config: where its weights came from, what a training froze, and the library that it was
+# written for.
+_TRAINING_ARGUMENTS = (
+    'init_cfg',
+    'frozen_stages',
+    'norm_eval',
+    'requires_grad',
+    'stop_grad_conv1',
+    '_scope_',
+)
+# Of a timm model's: what makes timm read or fetch weights.
+_TIMM_WEIGHTS = re.compile(r'pretrained|checkpoint_path|cache_dir')
 _building = threading.Lock()
 # The way out of errors.
 BY_HAND = (
@@ -64,13 +76,32 @@ def build_backbone(config: dict) -> nn.Module:
     config = _from_mmselfsup(_without_training(config))
     try:
         with DefaultScope.overwrite_default_scope('mmpretrain'), _known_layers_only():
-            return MODELS.build(config)
+            return _build_timm(config) if config.get('type') == 'TIMMBackbone' else MODELS.build(config)
     except CheckpointError:
         raise
     except Exception as error:  # a constructor can raise anything
         raise CheckpointError(
             f"The backbone of the checkpoint's config cannot be built: {error!r}. {BY_HAND}"
         ) from error
+
+
+def _build_timm(config: dict) -> nn.Module:
+    """Build a model that timm itself defines, with random weights; its name can also be an address."""
+    arguments = {
+        key: value for key, value in config.items() if key != 'type' and not _TIMM_WEIGHTS.match(key)
+    }
+    name = arguments.get('model_name')
+    if find_spec('timm') is None:
+        raise CheckpointError(
+            f'The backbone is the model {name!r} of timm, which is not installed: install it.'
+        )
+    import timm  # optional, and slow to import
+
+    if not (isinstance(name, str) and re.fullmatch(r'[\w.]+', name) and timm.is_model(name)):
+        raise CheckpointError(
+            f"The checkpoint's config asks for {name!r} of `TIMMBackbone`, which this timm has not. {BY_HAND}"
+        )
+    return TIMMBackbone(**arguments)
 
 
 def _literal(node: ast.expr) -> object:
@@ -122,7 +153,7 @@ def _known_layers_only() -> Iterator[None]:
             return unguarded(self, key)
         layer = layers.get(str(key).removeprefix('mmpretrain.'))
         is_layer = isinstance(layer, type) and issubclass(layer, nn.Module)
-        if not (is_layer and _KNOWN_LAYERS.match(f'{layer.__module__}.')):
+        if not (is_layer and _KNOWN_LAYERS.match(f'{layer.__module__}.{layer.__name__}')):
             raise CheckpointError(
                 f"The checkpoint's config asks for `{key}`, which is not among the backbones and "
                 f'layers that are built from a file. {BY_HAND}'

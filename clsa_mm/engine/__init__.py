@@ -6,6 +6,7 @@ from clsa_mm.engine.hooks import (
     HealthHook,
     IterationSeedHook,
     KNNHook,
+    LinearProbeHook,
     LogTestMetricsHook,
     MomentumQueueHook,
     OwnCheckpointsHook,
@@ -15,6 +16,7 @@ from clsa_mm.engine.hooks import (
     SamplerSeedHook,
     TargetStepHook,
     TrainingSummaryHook,
+    WatchHook,
 )
 from clsa_mm.engine.log_backends import LOG_BACKENDS, add_log_backends
 
@@ -24,6 +26,7 @@ __all__ = [
     'HealthHook',
     'IterationSeedHook',
     'KNNHook',
+    'LinearProbeHook',
     'LogTestMetricsHook',
     'MomentumQueueHook',
     'OwnCheckpointsHook',
@@ -33,6 +36,7 @@ __all__ = [
     'SamplerSeedHook',
     'TargetStepHook',
     'TrainingSummaryHook',
+    'WatchHook',
     'add_log_backends',
 ]
 

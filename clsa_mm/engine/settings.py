@@ -20,6 +20,7 @@ from clsa_mm.datasets.views.nearest_name import nearest
 from clsa_mm.datasets.views.settings import build_views
 from clsa_mm.engine.config_files import known_hooks, read_config_file, unread_variables
 from clsa_mm.engine.constructors import BUILT, meant_type, unknown_arguments
+from clsa_mm.evaluation.dataloaders import find_hook
 
 # Top-level names that something reads: the runner, mmengine's config, tools/benchmarks/transfer.py (metric).
 READ = {*inspect.signature(Runner.__init__).parameters} - {'self', 'cfg'} | {
@@ -39,7 +40,8 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
 
     Returns:
         The config that a run uses. Another data set's ``data_root`` or ``metainfo`` that is None has become
-        the training set's, and a COCO metric's ``ann_file`` that of its data set.
+        the training set's, and so have the views of a KNNHook with augmented images that gives none; a COCO
+        metric's ``ann_file`` has become that of its data set.
 
     Raises:
         ValueError: For a top-level name of the file, or an option, that nothing reads; for an argument that
@@ -220,6 +222,9 @@ def _completed(cfg: Config) -> Config:
         for key in ('data_root', 'metainfo'):
             if key in dataset and dataset[key] is None:
                 dataset[key] = next((other[key] for other in train if other.get(key) is not None), None)
+    hook = find_hook(cfg, 'KNNHook') or {}
+    if hook.get('augmented') and not hook.get('views'):
+        hook.views = next((dataset.views for dataset in train if dataset.get('views')), None)
     for split in ('val', 'test'):
         evaluators = cfg.get(f'{split}_evaluator') or ()
         for metric in evaluators if isinstance(evaluators, list | tuple) else [evaluators]:

@@ -135,7 +135,7 @@ def find_hook(cfg: Config, kind: str) -> dict | None:
         kind: The hook's type, such as ``'KNNHook'``.
     """
     hooks = [*(cfg.get('default_hooks') or {}).values(), *(cfg.get('custom_hooks') or ())]
-    return next((hook for hook in hooks if hook and hook['type'] == kind), None)
+    return next((hook for hook in hooks if hook and hook.get('type') == kind), None)
 
 
 def _dataloader_configs(cfg: Config) -> dict[str, dict]:

@@ -85,6 +85,7 @@ def iter_features(
     read_labels: Callable[[Sequence[DataSample]], Tensor] | None,
     name: str = 'images',
     with_paths: bool = False,
+    encode: Callable[[Tensor], Tensor] | None = None,
 ) -> Generator[FeatureBatch, None, None]:
     """Run the backbone over a data set, batch by batch, and pool its last feature map.
 
@@ -105,6 +106,8 @@ def iter_features(
             :func:`clsa_mm.evaluation.labels.labels_of`; None leaves labels out.
         name: What the progress messages call the data.
         with_paths: Also say which files the images are of.
+        encode: Turns images (N, 3, H, W) into features (N, D), with parts of the model. Defaults to the
+            backbone and :func:`global_average_pool`.
 
     Yields:
         The images in the data set's order.
@@ -113,13 +116,14 @@ def iter_features(
         ValueError: If the data has several views, or the data loader leaves images out.
     """
     _check_sampler(dataloader)
+    encode = encode or (lambda images: global_average_pool(model.backbone(images)))
     seen, total, unreadable = 0, len(dataloader.dataset), []
-    with _evaluating(model), _buffers_of_main_rank(model.backbone), preserved_generators():
+    with _evaluating(model), _buffers_of_main_rank(model), preserved_generators():
         progress = _Progress(name, len(dataloader))
         for batch in dataloader:
             samples = batch.get('data_samples')
             images = model.data_preprocessor(_one_view(batch), False)['inputs']
-            features = _interleave(global_average_pool(model.backbone(images)))
+            features = _interleave(encode(images))
             labels = _interleave(read_labels(samples).to(images.device)) if read_labels else None
             paths = _interleave_paths(samples or [None] * len(images)) if with_paths else None
             reasons = batch.get('unreadable') or [''] * len(images)
@@ -204,18 +208,20 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _buffers_of_main_rank(module: nn.Module) -> Iterator[None]:
+def _buffers_of_main_rank(model: nn.Module) -> Iterator[None]:
     """Rank 0's buffers on all ranks inside: each rank's BatchNorm has seen other images."""
     if get_world_size() == 1:
         yield
         return
-    own = [buffer.clone() for buffer in module.buffers()]
-    for buffer in module.buffers():
+    parts = [part for name in ('backbone', 'neck') if (part := getattr(model, name, None)) is not None]
+    buffers = [buffer for part in parts for buffer in part.buffers()]
+    own = [buffer.clone() for buffer in buffers]
+    for buffer in buffers:
         broadcast(buffer)
     try:
         yield
     finally:
-        for buffer, value in zip(module.buffers(), own, strict=True):
+        for buffer, value in zip(buffers, own, strict=True):
             buffer.copy_(value)
 
 

@@ -287,7 +287,7 @@ def test_load_backbone_with_weights_that_do_not_fit_its_config(tmp_path: Path) -
         ("model = dict(backbone=dict(type='antigravity'))", 'asks for `antigravity`'),
         (
             "model = dict(backbone=dict(type='TIMMBackbone', checkpoint_path={path}))",
-            'asks for `TIMMBackbone`',
+            'asks for None of `TIMMBackbone`',
         ),
         (
             "model = dict(backbone=dict(type='ResNet', depth=18, norm_cfg=dict(type='os.mkdir')))",

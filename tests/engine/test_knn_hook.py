@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from labelled_images import TinyModel, knn_config, loader_config, write_images
@@ -13,6 +15,7 @@ from mmengine.runner import Runner
 
 import clsa_mm
 from clsa_mm.engine import KNNHook
+from clsa_mm.engine.settings import load_config
 from clsa_mm.evaluation import extract_features, knn_accuracy
 
 ROOT = Path(clsa_mm.__file__).parents[1]
@@ -100,6 +103,69 @@ def test_measuring_does_not_change_the_training(folder: Path) -> None:
     hook = hook_config(folder, interval=1, before_train=True, max_bank=10)
     measured = train(folder, 'measured', [hook]).model.state_dict()
     assert all(torch.equal(measured[key], value) for key, value in plain.items())
+
+
+PLAIN = dict(jitter_prob=0, grey_prob=0, blur_prob=0, flip_prob=0)
+WHOLE = dict(size=16, area=(1.0, 1.0), ratio=(1.0, 1.0), recipe=dict(type='mocov2', **PLAIN))
+
+
+def test_augmented_images(folder: Path) -> None:
+    """Views that are the whole image score as the image; those that lose every colour cannot tell classes."""
+    views = dict(key=WHOLE, weak=WHOLE, strong=dict(WHOLE, recipe=dict(WHOLE['recipe'], grey_prob=1)))
+    hook = hook_config(folder, interval=1, augmented=['weak', 'strong'], views=views)
+    runner = train(folder, 'run', [hook])
+    for entry in logged(folder, 'run'):
+        assert entry['knn/weak_top1'] == entry['knn/top1'] > entry['knn/strong_top1']
+        assert entry['knn/weak_top5'] == entry['knn/top5']
+    init_default_scope('mmpretrain')
+    for root in ('train', 'test'):  # the same images, greyed beforehand
+        write_images(folder / 'grey' / root, per_class=7 if root == 'train' else 3, seed=root == 'test')
+        for path in (folder / 'grey' / root).rglob('*.png'):
+            cv2.imwrite(str(path), cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2GRAY))
+    grey = KNNHook(**knn_config(folder / 'grey')).score(runner.model)
+    assert logged(folder, 'run')[-1]['knn/strong_top1'] == grey['top1']
+    (log,) = (folder / 'run').rglob('*.log')
+    assert f'weak_top1: {entry["knn/weak_top1"]:.2f}' in log.read_text()
+
+
+def test_views_of_an_image_are_always_the_same(folder: Path) -> None:
+    """Whatever was drawn before, in the bank's subset too; and another seed gives others."""
+    crop = dict(size=16, area=(0.1, 0.9))
+    pixels = []
+    for seed, limit in ((0, None), (0, 8), (1, None)):
+        settings = knn_config(folder, augmented=['weak'], views=dict(key=crop, weak=crop), seed=seed)
+        hook = KNNHook(**settings, max_bank=limit)
+        hook._prepare()
+        torch.rand(1), np.random.rand()
+        dataset = hook._loaders['weak_train'].dataset
+        samples = [dataset[i] for i in range(len(dataset))]
+        pixels.append({sample['data_samples'].img_path: sample['inputs'] for sample in samples})
+    everything, some, others = pixels
+    assert len(everything) == 21 and len(some) == 8
+    assert all(torch.equal(everything[path], view) for path, view in some.items())
+    assert sum(torch.equal(everything[path], view) for path, view in others.items()) < 3
+
+
+def test_augmented_images_have_the_views_of_the_training_set(tmp_path: Path) -> None:
+    (tmp_path / 'mine.py').write_text(
+        f"_base_ = '{ROOT}/configs/cifar10/clsa_r18_1xb256_200e_cifar10.py'\n"
+        "default_hooks = dict(knn=dict(augmented=['strong']))\n"
+    )
+    options = {'train_dataloader.dataset.views.strong.size': 20}
+    cfg = load_config(tmp_path / 'mine.py', options)
+    assert cfg.default_hooks.knn.views == cfg.train_dataloader.dataset.views
+    assert cfg.default_hooks.knn.views.strong.size == 20
+
+
+def test_augmented_images_need_views() -> None:
+    with pytest.raises(ValueError, match=r"augmented=\['weak'\] needs the settings.* as views=dict"):
+        KNNHook({}, {}, {}, augmented=['weak'])
+    views = dict(key=WHOLE, weak=WHOLE)
+    data = dict(pipeline=[0, 1])
+    with pytest.raises(ValueError, match='views.strong has no view: set views.strong.num_views'):
+        KNNHook(data, {}, {}, augmented=['strong'], views=views)
+    with pytest.raises(ValueError, match="role: unknown name 'week'; did you mean 'weak'"):
+        KNNHook(data, {}, {}, augmented=['week'], views=views)
 
 
 def test_max_bank_is_a_fixed_choice(folder: Path) -> None:

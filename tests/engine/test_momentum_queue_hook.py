@@ -8,7 +8,7 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
-from small_runs import small_model, small_run
+from small_runs import ScaledOptimWrapper, small_model, small_run
 
 from clsa_mm.engine import MomentumQueueHook
 from clsa_mm.models import CLSA
@@ -66,25 +66,6 @@ def test_gradient_accumulation_updates_once_per_optimizer_step(tmp_path):
         expected.insert(position, ('ema', 0.99))
     assert spy.calls == expected
     assert runner.model.queue.total == 12 * 8
-
-
-class ScaledOptimWrapper(OptimWrapper):
-    """Scales the loss as AMP does on GPUs, and has an infinite gradient in its third step."""
-
-    def __init__(self, *arguments, **settings) -> None:
-        super().__init__(*arguments, **settings)
-        self.scaler = torch.amp.GradScaler('cpu', init_scale=4.0)
-        self.count = 0
-
-    def backward(self, loss: torch.Tensor, **kwargs) -> None:
-        self.scaler.scale(loss).backward()
-        self.count += 1
-        if self.count == 3:
-            self.optimizer.param_groups[0]['params'][0].grad[0] = float('inf')
-
-    def step(self, **kwargs) -> None:
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
 
 
 @pytest.mark.parametrize('fused', [False, True])

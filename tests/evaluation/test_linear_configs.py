@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner
+from small_networks import small_network
 
 CONFIGS = Path(__file__).parents[2] / 'configs' / 'benchmarks' / 'classification'
 # One label per image; the multi-label one of VOC07 has its own tests.
@@ -36,8 +37,7 @@ def tiny_config(name: str, image_root: Path, work_dir: Path) -> Config:
     cfg = Config.fromfile(CONFIGS / f'{name}.py')
     cfg.work_dir = str(work_dir)
     cfg.env_cfg.dist_cfg.backend = 'gloo'
-    cfg.model.head.in_channels //= cfg.model.backbone.get('base_channels', 64) // 8
-    cfg.model.backbone.update(base_channels=8, stem_channels=8)
+    cfg.merge_from_dict(small_network(cfg.model))
     for loader, split in ((cfg.train_dataloader, 'train'), (cfg.val_dataloader, 'test')):
         loader.update(batch_size=16, num_workers=0, persistent_workers=False, pin_memory=False)
         loader.dataset = dict(
@@ -88,6 +88,8 @@ def test_only_the_classifier_learns(name: str, image_root: Path, tmp_path: Path)
     ('name', 'pretraining'),
     [
         ('linear_r50_8xb32_100e_imagenet', 'clsa_r50_8xb32_200e'),
+        ('linear_vit-small_8xb32_100e_imagenet', 'backbones/clsa_vit-small_8xb32_200e'),
+        ('linear_convnext-tiny_8xb32_100e_imagenet', 'backbones/clsa_convnext-tiny_8xb32_200e'),
         ('linear_r50_1xb256_100e_voc07', 'clsa_r50_8xb32_200e'),
         ('linear_r18_1xb256_100e_cifar10', 'cifar10/clsa_r18_1xb256_200e_cifar10'),
         ('linear_r18_1xb64_15e_embedded', 'embedded/clsa_r18_1xb64_24e_embedded'),

@@ -6,7 +6,8 @@ alone (four 224-pixel passes' worth for MoCo v2, and a 96-pixel view's forward a
 
 For the share that is no encoder, each step is taken again with the encoders left out: unit vectors in place
 of the views, then losses, statistics and backward pass, enqueueing and the momentum update of the key
-encoder, and the finite guard's look at all gradients.
+encoder, and the finite guard's look at all gradients. What WatchHook computes in one of its iterations is
+timed by itself, and spread over its interval.
 
     python tools/benchmarks/step_cost.py --batch-size 8 --steps 10
     python tools/benchmarks/step_cost.py --batch-size 64 --steps 50 --amp   # on a GPU
@@ -26,7 +27,10 @@ from mmengine.device import get_device
 from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor, nn
 
+from clsa_mm.engine import WatchHook
 from clsa_mm.engine.hooks.finite_guard_hook import all_finite
+from clsa_mm.engine.hooks.gradient_norm import total_norm
+from clsa_mm.evaluation import score_statistics
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 
@@ -76,10 +80,7 @@ class Trainer:
 
     def step_without_encoders(self) -> float:
         """Seconds of the same iteration from the encoders' outputs on, without the optimizer."""
-        queries = {
-            role: [F.normalize(torch.randn(len(view), 128, device=view.device), dim=1) for view in views]
-            for role, views in self.images.items()
-        }
+        queries = self._random_queries()
         for query in (*queries['weak'], *queries.get('strong', ())):
             query.requires_grad_()
         for parameter in self.model.parameters():
@@ -96,6 +97,26 @@ class Trainer:
         del self.model.encode_query, self.model.encode_keys
         self.optimizer.zero_grad()
         return seconds
+
+    def watch(self) -> float:
+        """Seconds of what WatchHook computes in one of its iterations: scores and the gradient's norm."""
+        queries = self._random_queries()
+        keys = queries['key'][0]
+        bank = self.model.make_bank(keys, slice(0, len(keys)))
+        gradients = [torch.ones_like(p) for p in self.model.parameters() if p.requires_grad]
+        synchronize()
+        start = time.perf_counter()
+        for query in (*queries['weak'], *queries.get('strong', ())):
+            for value in score_statistics(query, bank, self.model.head.temperature).values():
+                value.item()
+        total_norm(gradients).item()
+        return time.perf_counter() - start
+
+    def _random_queries(self) -> dict[str, list[Tensor]]:
+        return {
+            role: [F.normalize(torch.randn(len(view), 128, device=view.device), dim=1) for view in views]
+            for role, views in self.images.items()
+        }
 
     def _backward(self, inputs: dict[str, list[Tensor]]) -> None:
         with torch.autocast(get_device(), torch.bfloat16, enabled=self.amp):
@@ -130,12 +151,14 @@ def main() -> None:
     }
     seconds = {name: [] for name in trainers}
     others = {name: [] for name in trainers}
+    watching = {name: [] for name in trainers}
     for step in range(args.warm_up + args.steps):
         for name, trainer in trainers.items():
             elapsed = trainer.step(), trainer.step_without_encoders()
             if step >= args.warm_up:
                 seconds[name].append(elapsed[0])
                 others[name].append(elapsed[1])
+                watching[name].append(trainer.watch())
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else 'CPU'
     print(
         f'clsa_mm {clsa_mm.__version__}, torch {torch.__version__}, {device}, '
@@ -145,9 +168,11 @@ def main() -> None:
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     for name, median in medians.items():
         share = statistics.median(others[name]) / median
+        watched = statistics.median(watching[name]) / WatchHook().interval / median
         print(
             f'{name:<12} {median:8.3f} s per step, median of {args.steps} '
-            f'(from {min(seconds[name]):.3f} to {max(seconds[name]):.3f}), {share:.2%} of it no encoder'
+            f'(from {min(seconds[name]):.3f} to {max(seconds[name]):.3f}), {share:.2%} of it no encoder, '
+            f'watching adds {watched:.3%}'
         )
     print(f'ratio        {medians["CLSA-Single"] / medians["MoCo v2"]:8.3f}')
 

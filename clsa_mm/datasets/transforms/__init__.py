@@ -1,8 +1,16 @@
 """Transforms: everything that touches pixels."""
 
 from clsa_mm.datasets.transforms.load_image import CorruptImageError, LoadImage
-from clsa_mm.datasets.transforms.make_views import MakeViews, PackViews
+from clsa_mm.datasets.transforms.make_views import MakeView, MakeViews, PackViews
 from clsa_mm.datasets.transforms.seeded_multi_view import SeededMultiView
 from clsa_mm.datasets.transforms.strong_augment import StrongAugment
 
-__all__ = ['CorruptImageError', 'LoadImage', 'MakeViews', 'PackViews', 'SeededMultiView', 'StrongAugment']
+__all__ = [
+    'CorruptImageError',
+    'LoadImage',
+    'MakeView',
+    'MakeViews',
+    'PackViews',
+    'SeededMultiView',
+    'StrongAugment',
+]

@@ -10,6 +10,8 @@ from mmcv.transforms import BaseTransform
 from mmengine.registry import TRANSFORMS
 from mmpretrain.structures import DataSample
 
+from clsa_mm.datasets.seeded_sampler import SeededIndex
+from clsa_mm.datasets.views.nearest_name import choose
 from clsa_mm.datasets.views.randomness import ViewGenerator
 from clsa_mm.datasets.views.settings import ROLES, build_views
 from clsa_mm.datasets.views.without_ipp import without_ipp
@@ -60,6 +62,50 @@ class MakeViews(BaseTransform):
     def __repr__(self) -> str:
         """List the views."""
         return f'{type(self).__name__}(\n' + '\n'.join(map(repr, self.views)) + ')'
+
+
+@TRANSFORMS.register_module()
+class MakeView(BaseTransform):
+    """Make one view of a role, for measuring: the same of an image each time.
+
+    It depends on (seed, index of the image) alone. Of a role with several views it is the first.
+
+    Required keys: ``img`` (uint8 BGR of shape (H, W, 3)), ``sample_idx``. Changed key: ``img``.
+
+    Args:
+        views: As of :class:`MakeViews`.
+        role: ``'key'``, ``'weak'`` or ``'strong'``.
+        seed: >= 0. Defaults to 0.
+
+    Raises:
+        ValueError: The dictionary has an unknown, missing or impossible setting, or no view of the role.
+    """
+
+    def __init__(self, views: Mapping[str, Mapping[str, Any]], role: str, seed: int = 0) -> None:
+        of_role = [view for view in build_views(views) if view.role == choose(role, ROLES, 'role')]
+        if not of_role:
+            raise ValueError(f'views.{role} has no view: set views.{role}.num_views, or take another role.')
+        self.view = of_role[0]
+        self.seed = seed
+        self._generator = ViewGenerator()
+
+    def transform(self, results: dict) -> dict:
+        """Replace ``results['img']`` by its view.
+
+        Args:
+            results: Holds the decoded image.
+
+        Returns:
+            The same dict.
+        """
+        index = int(results['sample_idx'])
+        drawn = self._generator.at(SeededIndex(index, (self.seed, 0, index)), 0)
+        results['img'] = self.view(results['img'], drawn)
+        return results
+
+    def __repr__(self) -> str:
+        """Show the view."""
+        return f'{type(self).__name__}({self.view!r}, seed={self.seed})'
 
 
 @TRANSFORMS.register_module()

@@ -1,26 +1,14 @@
 """Several views of one decoded image, each with randomness of its own."""
 
-import random
 from collections.abc import Callable, Sequence
 
-import numpy as np
-import torch
 from mmcv.transforms import BaseTransform, Compose
 from mmengine.registry import TRANSFORMS
 from mmpretrain.registry import TRANSFORMS as MMPRETRAIN_TRANSFORMS
 
 from clsa_mm.datasets.views.nearest_name import choose
-from clsa_mm.datasets.views.randomness import preserved_generators
+from clsa_mm.datasets.views.randomness import preserved_generators, seed_generators
 from clsa_mm.datasets.views.settings import ROLES
-
-
-def _seed_rngs(entropy: tuple[int, ...]) -> None:
-    """Seed Python's, NumPy's and torch's global CPU generators from one tuple of ints >= 0."""
-    words = np.random.SeedSequence(entropy).generate_state(6)
-    random.seed(int(words[0]) << 32 | int(words[1]))
-    np.random.seed(words[2:4])
-    # Not torch.manual_seed(): that also seeds every accelerator, from inside a worker.
-    torch.default_generator.manual_seed(int(words[4]) << 32 | int(words[5]))
 
 
 @TRANSFORMS.register_module()
@@ -94,7 +82,7 @@ class SeededMultiView(BaseTransform):
         images = []
         with preserved_generators():
             for v in range(len(self.views)):
-                _seed_rngs((*seed_key, v))
+                seed_generators((*seed_key, v))
                 images.append(self._make_view(results, v)['img'])
         results['img'] = images
         return results

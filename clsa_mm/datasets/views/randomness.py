@@ -43,6 +43,15 @@ class ViewGenerator:
         return self._generator
 
 
+def seed_generators(entropy: tuple[int, ...]) -> None:
+    """Seed Python's, NumPy's and torch's global CPU generators from one tuple of ints >= 0."""
+    words = np.random.SeedSequence(entropy).generate_state(6)
+    random.seed(int(words[0]) << 32 | int(words[1]))
+    np.random.seed(words[2:4])
+    # Not torch.manual_seed(): that also seeds every accelerator, from inside a worker.
+    torch.default_generator.manual_seed(int(words[4]) << 32 | int(words[5]))
+
+
 @contextmanager
 def preserved_generators() -> Iterator[None]:
     """Put Python's, NumPy's and torch's global generators back, for what can draw from no other."""

@@ -4,6 +4,7 @@ from clsa_mm.engine.hooks.finite_guard_hook import FiniteGuardHook
 from clsa_mm.engine.hooks.health_hook import HealthHook
 from clsa_mm.engine.hooks.iteration_seed_hook import IterationSeedHook
 from clsa_mm.engine.hooks.knn_hook import KNNHook
+from clsa_mm.engine.hooks.linear_probe_hook import LinearProbeHook
 from clsa_mm.engine.hooks.log_test_metrics_hook import LogTestMetricsHook
 from clsa_mm.engine.hooks.momentum_queue_hook import MomentumQueueHook
 from clsa_mm.engine.hooks.own_checkpoints_hook import OwnCheckpointsHook
@@ -13,12 +14,14 @@ from clsa_mm.engine.hooks.resume_position_hook import ResumePositionHook
 from clsa_mm.engine.hooks.sampler_seed_hook import SamplerSeedHook
 from clsa_mm.engine.hooks.target_step_hook import TargetStepHook
 from clsa_mm.engine.hooks.training_summary_hook import TrainingSummaryHook
+from clsa_mm.engine.hooks.watch_hook import WatchHook
 
 __all__ = [
     'FiniteGuardHook',
     'HealthHook',
     'IterationSeedHook',
     'KNNHook',
+    'LinearProbeHook',
     'LogTestMetricsHook',
     'MomentumQueueHook',
     'OwnCheckpointsHook',
@@ -28,4 +31,5 @@ __all__ = [
     'SamplerSeedHook',
     'TargetStepHook',
     'TrainingSummaryHook',
+    'WatchHook',
 ]

@@ -1,13 +1,17 @@
 """Weighted kNN accuracy of the query backbone, measured during pretraining."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from mmengine.device import get_device
 from mmengine.hooks import Hook
-from mmengine.registry import HOOKS
+from mmengine.registry import HOOKS, TRANSFORMS
 from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
 from clsa_mm.datasets.views.randomness import preserved_generators
+from clsa_mm.engine.hooks.report import report
 from clsa_mm.engine.unwrap import unwrap_model
 from clsa_mm.evaluation.dataloaders import build_in_order
 from clsa_mm.evaluation.features import extract_features, labels_of
@@ -20,7 +24,8 @@ class KNNHook(Hook):
 
     The labels only measure; nothing is trained with them, and the measurement leaves the training
     as it would be without it. The accuracies go to the log line, the message hub and every
-    visualizer back end as ``knn/top1`` and ``knn/top5``, in percent. With several ranks each
+    visualizer back end as ``knn/top1`` and ``knn/top5``, in percent; those of augmented images as
+    ``knn/weak_top1`` and so on. With several ranks each
     extracts a shard of the images; the result is that of one process with rank 0's weights and BatchNorm
     statistics, those of the checkpoint, which is written before. Images that cannot be read are left out,
     with a warning; where the rest does not suffice, the measurement is, and the training goes on.
@@ -43,10 +48,16 @@ class KNNHook(Hook):
             Defaults to None: all.
         seed: Fixes the choice of the bank. Defaults to 0.
         before_train: Also measure the initial weights. Defaults to False.
+        augmented: Roles, ``'weak'`` or ``'strong'``: also measure with all images, those of the bank too, as
+            views of these roles (figure 5 of arXiv 2104.07713), one draw of each image, the same every
+            time. Such a view takes the place of what the pipeline has between its first step, which loads,
+            and its last, which packs. Defaults to none.
+        views: The settings of these views by role. Defaults to those of the training set, which
+            :func:`~clsa_mm.engine.settings.load_config` puts here.
 
     Raises:
-        ValueError: If a number is out of range; before the first iteration, if the data has no
-            labels or the bank fewer than ``k`` images.
+        ValueError: If a number is out of range, or an augmented role has no view; before the first
+            iteration, if the data has no labels or the bank fewer than ``k`` images.
     """
 
     # After the CheckpointHook: whatever happens here, the epoch's checkpoint is there.
@@ -66,6 +77,8 @@ class KNNHook(Hook):
         max_bank: int | None = None,
         seed: int = 0,
         before_train: bool = False,
+        augmented: Sequence[str] = (),
+        views: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         for name, number in dict(interval=interval, k=k, max_bank=max_bank).items():
             if number is not None and number < 1:
@@ -81,6 +94,17 @@ class KNNHook(Hook):
             split: dict(batch_size=batch_size, num_workers=num_workers, dataset={**dataset, **own})
             for split, own in dict(train=train, test=test).items()
         }
+        self.augmented = list(augmented)
+        if self.augmented and not views:
+            raise ValueError(
+                f'KNNHook: augmented={self.augmented} needs the settings of these views: give them as '
+                'views=dict(key=..., weak=...), where the training set has none or load_config was not used.'
+            )
+        for role in self.augmented:
+            make_view = dict(type='MakeView', views=views, role=role, seed=seed)
+            TRANSFORMS.build(make_view)  # which checks it
+            for split in ('train', 'test'):
+                self.dataloaders[f'{role}_{split}'] = _with_view(self.dataloaders[split], make_view)
         self._loaders: dict[str, DataLoader] = {}
         self._measured: dict[str, int] = {}
 
@@ -115,14 +139,14 @@ class KNNHook(Hook):
             model: A model with ``backbone`` and ``data_preprocessor``, not wrapped.
 
         Returns:
-            ``{'top1': ..., 'top5': ...}``, in percent.
+            ``{'top1': ..., 'top5': ...}``, in percent; for each augmented role also ``'weak_top1'``, ....
         """
         self._prepare()
-        device = get_device()
-        bank, bank_labels = extract_features(model, self._loaders['train'], 'the kNN bank')
-        queries, query_labels = extract_features(model, self._loaders['test'], 'the kNN test set')
-        self._measured = dict(bank=len(bank), test=len(queries))
-        return knn_accuracy(bank.to(device), bank_labels, queries, query_labels, self.k, self.temperature)
+        scores = {}
+        for prefix in ('', *(f'{role}_' for role in self.augmented)):
+            found = self._score(model, f'{prefix}train', f'{prefix}test')
+            scores |= {prefix + name: value for name, value in found.items()}
+        return scores
 
     def describe(self, scores: dict[str, float]) -> str:
         """One line that says what was measured and how.
@@ -136,6 +160,13 @@ class KNNHook(Hook):
             f'bank of {self._measured["bank"]} images, {self._measured["test"]} tested)'
         )
 
+    def _score(self, model: nn.Module, train: str, test: str) -> dict[str, float]:
+        device = get_device()
+        bank, bank_labels = extract_features(model, self._loaders[train], 'the kNN bank')
+        queries, query_labels = extract_features(model, self._loaders[test], 'the kNN test set')
+        self._measured = dict(bank=len(bank), test=len(queries))
+        return knn_accuracy(bank.to(device), bank_labels, queries, query_labels, self.k, self.temperature)
+
     def _measure(self, runner: Runner, step: int) -> None:
         try:
             scores = self.score(unwrap_model(runner.model))
@@ -144,20 +175,17 @@ class KNNHook(Hook):
                 raise
             runner.logger.error(f'kNN could not be measured after {step} iterations: {error}')
             return
-        scalars = {f'knn/{name}': value for name, value in scores.items()}
-        for name, value in scalars.items():
-            runner.message_hub.update_scalar(name, value)
-        runner.visualizer.add_scalars(scalars, step=step)
+        report(runner, 'knn', scores, step)
         runner.logger.info(f'{self.describe(scores)} after {step} iterations')
 
     def _prepare(self) -> None:
-        """Build both data loaders once and look at an image of each."""
+        """Build the data loaders once and look at an image of each."""
         if self._loaders:
             return
         with preserved_generators():
             loaders = {
-                'train': build_in_order(self.dataloaders['train'], self.max_bank, self.seed),
-                'test': build_in_order(self.dataloaders['test']),
+                name: build_in_order(loader, self.max_bank if name.endswith('train') else None, self.seed)
+                for name, loader in self.dataloaders.items()
             }
             for loader in loaders.values():
                 labels_of([loader.dataset[0].get('data_samples')])
@@ -168,3 +196,9 @@ class KNNHook(Hook):
                 'images.'
             )
         self._loaders = loaders
+
+
+def _with_view(loader: dict, make_view: dict) -> dict:
+    """A data loader's settings with a view in place of what is between loading and packing."""
+    first, *_, last = loader['dataset']['pipeline']
+    return dict(loader, dataset=dict(loader['dataset'], pipeline=[first, make_view, last]))

@@ -31,8 +31,9 @@ class CLSA(BaseSelfSupervisor):
     :meth:`momentum_update` (once per optimizer step) and :meth:`enqueue` (once per iteration).
 
     Args:
-        backbone: Config of the backbone, which returns one feature map.
-        neck: Config of the projection, ``MoCoV2Neck``: global average pooling, fc, ReLU, fc.
+        backbone: Config of the backbone, which returns one feature map, or one vector per image.
+        neck: Config of the projection, ``MoCoV2Neck``: global average pooling (of a map; for vectors
+            ``with_avg_pool=False``), fc, ReLU, fc.
         head: Config of the head. Defaults to ``dict(type='DDMHead')``.
         queue_len: Keys in the queue, K. Defaults to 65536.
         feat_dim: Dimension of a key, C. Defaults to 128.
