@@ -1,17 +1,17 @@
 """What a training step costs: passes of the encoders and floating-point operations, counted on the model."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
+from torch.utils.flop_counter import FlopCounterMode
 
 from clsa_mm.datasets.views import ROLES, build_views
-from clsa_mm.models.losses.attention_kernels import kernel_for
+from clsa_mm.models.losses.attention_kernels import plain_path
 
 
 class Pass(NamedTuple):
@@ -73,10 +73,7 @@ def step_cost(cfg: Config) -> StepCost:
     for module in model.modules():
         if type(module) is type(model.backbone):
             module.register_forward_pre_hook(note)
-    kernel_for(inputs['key'][0])  # tries the kernels, which is no part of a step
-    # torch's counter knows the fused attention of GPUs alone.
-    attention = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops}
-    with FlopCounterMode(display=False, custom_mapping=attention) as counter:
+    with plain_path(), FlopCounterMode(display=False) as counter:  # it knows the products alone
         losses = model.loss({role: given for role, given in inputs.items() if given}, [DataSample()])
         model.parse_losses(losses)[0].backward()
     return StepCost(tuple(passes), counter.get_total_flops())
@@ -121,10 +118,6 @@ def epochs_at_equal_compute(epochs: int, reference: StepCost, cost: StepCost) ->
         The nearest whole number of epochs, at least 1.
     """
     return max(1, round(epochs * reference.flops / cost.flops))
-
-
-def _attention_flops(query: torch.Size, key: torch.Size, value: torch.Size, *_: Any, **__: Any) -> int:
-    return sdpa_flop_count(query, key, value)
 
 
 def _views(cfg: Config) -> dict:
