@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from labelled_images import knn_config, write_images
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner
 from torch import nn
@@ -14,6 +15,7 @@ from clsa_mm.checkpoints.backbone import CheckpointError
 from clsa_mm.checkpoints.convert import convert, convert_file
 from clsa_mm.checkpoints.publish import publish_checkpoint
 from clsa_mm.checkpoints.read import read_checkpoint
+from clsa_mm.engine import KNNHook
 from clsa_mm.evaluation import global_average_pool
 
 NAMES = ['vit-small', 'convnext-tiny', 'timm-efficientnet-b0']
@@ -58,6 +60,29 @@ def test_the_same_features_from_every_file(trained: Trained, tmp_path: Path) -> 
     other.init_weights()
     other.eval()
     assert torch.equal(features(other), expected[64])
+
+
+def test_nearest_neighbours_of_their_features(trained: Trained, tmp_path: Path) -> None:
+    """Noise of three colours, which random features tell apart; by hand from the loaded backbone."""
+    for split, number in (('train', 6), ('test', 3)):
+        write_images(tmp_path / split, per_class=number, size=32)
+    model, path, _ = trained
+    init_default_scope('mmpretrain')
+    hook = KNNHook(**knn_config(tmp_path, k=1))
+    scores = hook.score(model)
+    backbone = clsa_mm.load_backbone(path)
+    sets = []
+    for name in ('train', 'test'):
+        samples = [hook._loaders[name].dataset[i] for i in range(len(hook._loaders[name].dataset))]
+        images = torch.stack([sample['inputs'] for sample in samples])
+        images = model.data_preprocessor(dict(inputs=images, data_samples=None))['inputs']
+        with torch.no_grad():
+            vectors = global_average_pool(backbone(images))
+        labels = [int(sample['data_samples'].gt_label) for sample in samples]
+        sets.append((torch.nn.functional.normalize(vectors, dim=1), torch.tensor(labels)))
+    (bank, bank_labels), (queries, labels) = sets
+    hits = bank_labels[(queries @ bank.T).argmax(dim=1)] == labels
+    assert scores['top1'] == pytest.approx(100 * hits.double().mean().item())
 
 
 @pytest.mark.parametrize('layout', ['torchvision', 'timm', 'detectron2', 'official'])
