@@ -30,7 +30,7 @@ def feature_transform(
     temperature: float,
     append: bool = False,
 ) -> Tensor:
-    """The loss of feature transformation; shares (N, C) and queue_shares (K, C), None for none."""
+    """Feature transformation with a queue; shares (N, C) and queue_shares (K, C), None for none."""
     negatives = list(queue)
     if queue_shares is not None:
         mixed = [mix(queue[j], queue[permutation[j]], queue_shares[j]) for j in range(len(queue))]
@@ -41,6 +41,48 @@ def feature_transform(
         if shares is not None:
             query, key = mix(query, key, shares[n]), mix(key, query, shares[n])
         losses.append(info_nce(query, key, negatives, temperature))
+    return sum(losses) / len(losses)
+
+
+def feature_transform_batch(
+    features: Tensor,
+    labels: Sequence[int],
+    shares: Tensor | None,
+    negative_shares: Tensor | None,
+    permutation: Sequence[int],
+    temperature: float,
+    append: bool = False,
+) -> Tensor:
+    """The same over a batch of two features of each label: all are anchors; shares (M, C), None for none."""
+    numbers, losses = range(len(features)), []
+    for i in numbers:
+        anchor, positive = (
+            features[i],
+            next(features[p] for p in numbers if p != i and labels[p] == labels[i]),
+        )
+        if shares is not None:
+            anchor, positive = mix(anchor, positive, shares[i]), mix(positive, anchor, shares[i])
+        foreign = [j for j in numbers if labels[j] != labels[i]]
+        negatives = [features[j] for j in foreign]
+        if negative_shares is not None:
+            mixed = [
+                features[j]
+                if labels[permutation[j]] == labels[i]
+                else mix(features[j], features[permutation[j]], negative_shares[j])
+                for j in foreign
+            ]
+            negatives = mixed + negatives if append else mixed
+        losses.append(info_nce(anchor, positive, negatives, temperature))
+    return sum(losses) / len(losses)
+
+
+def feature_transform_cosine(predictions: Tensor, targets: Tensor, shares: Tensor) -> Tensor:
+    """Mean negative cosine of predictions and constant targets (N, C), extrapolated with shares (N, C)."""
+    unit = lambda vector: vector / torch.sqrt(sum(vector**2))  # noqa: E731
+    losses = []
+    for prediction, target, share in zip(predictions, targets.detach(), shares, strict=True):
+        z, k = unit(prediction), unit(target)
+        losses.append(-sum(unit(mix(z, k, share)) * unit(mix(k, z, share))))
     return sum(losses) / len(losses)
 
 

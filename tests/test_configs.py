@@ -39,6 +39,7 @@ LOSSES = {
     'simclr/*': {'loss'},
     'frameworks/*': {'loss'},
     'cifar10/simclr_*': {'loss'},
+    'feature_transformation/simsiam*': {'loss'},
     'supcon/xent_*': {'loss'},
     '*': {'loss_contrastive'},
 }

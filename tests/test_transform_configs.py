@@ -60,6 +60,55 @@ def test_a_row_of_table_7_differs_from_its_baseline_in_the_head(base, variant, p
     assert cfg.to_dict() == baseline.to_dict()
 
 
+FRAMEWORKS = {  # names of Table 7's other columns, and what they are elsewhere
+    'simclr': 'simclr/simclr_r50_8xb32_100e.py',
+    'infomin': 'relatives/infomin_r50_8xb32_200e.py',
+    'simsiam': 'frameworks/simsiam_r50_8xb32_100e.py',
+}
+
+
+@pytest.mark.parametrize(
+    ('base', 'variant', 'expected'),
+    [
+        ('simclr', 'pos', ('extrapolate', None, 'batch')),
+        ('simclr', 'neg', (None, 'replace', 'batch')),
+        ('simclr', 'both', ('extrapolate', 'replace', 'batch')),
+        ('simclr', 'bothdim', ('extrapolate', 'replace', 'dimension')),
+        ('infomin', 'both', ('extrapolate', 'replace', 'batch')),
+        ('simsiam', 'pos', ('extrapolate', None, 'batch')),
+    ],
+)
+def test_the_other_columns_of_table_7_differ_in_the_head(base, variant, expected):
+    baseline, cfg = (load(f'{name}_r50_8xb32_200e_imagenet100') for name in (base, f'{base}-{variant}'))
+    init_default_scope('mmpretrain')
+    plain, head = (MODELS.build(each.model.head) for each in (baseline, cfg))
+    assert isinstance(head, type(plain))
+    assert (head.positive, head.negative, head.level) == expected
+    assert (head.positive_alpha, head.negative_alpha, head.start_epoch) == (2.0, 1.6, 0)
+    assert getattr(head, 'temperature', None) == getattr(plain, 'temperature', None)
+    cfg.model.head = baseline.model.head
+    assert cfg.to_dict() == baseline.to_dict()
+
+
+@pytest.mark.parametrize('base', FRAMEWORKS)
+def test_the_other_baselines_are_those_of_imagenet(base):
+    """But for the data, 200 epochs, InfoMin's momentum, and SimCLR in the model that has a batch's labels."""
+    cfg, elsewhere = load(f'{base}_r50_8xb32_200e_imagenet100'), Config.fromfile(ROOT / FRAMEWORKS[base])
+    assert cfg.train_dataloader.dataset.pop('subfolders') == 'imagenet100'
+    assert cfg.train_cfg.max_epochs == 200
+    elsewhere.train_cfg.max_epochs = 200
+    if base == 'infomin':
+        assert cfg.model.momentum == 0.99 and cfg.model.head.temperature == 0.15
+        elsewhere.model.momentum = 0.99
+    if base == 'simclr':
+        assert (cfg.model.type, cfg.model.supervised) == ('SupCon', False)
+        assert cfg.model.head == dict(type='SupConHead', temperature=elsewhere.model.head.temperature)
+        for part in ('backbone', 'neck'):
+            assert cfg.model[part] == elsewhere.model[part]
+        cfg.model = elsewhere.model
+    assert cfg.to_dict() == elsewhere.to_dict()
+
+
 def test_controls_of_tables_3_and_5():
     names = ('posinter', 'negqueue', 'queue2k')
     interpolated, both, longer = (load(f'mocov1-{name}_r50_8xb32_200e_imagenet100').model for name in names)

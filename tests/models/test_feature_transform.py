@@ -99,7 +99,7 @@ def test_extrapolation_never_raises_the_positive_score(level):
     head = FeatureTransformHead(level=level)
     queries, keys = unit(3, 1000, 8, seed=4), unit(1000, 8, seed=5)
     torch.manual_seed(0)
-    moved, moved_keys = head._transform_pairs(queries, keys)
+    moved, moved_keys = head.transform_pairs(queries, keys)
     before, after = (queries * keys).sum(-1), (moved * moved_keys).sum(-1)
     torch.manual_seed(0)
     size = dict(batch=(3, 1, 1), sample=(3, 1000, 1), dimension=(3, 1000, 8))[level]
@@ -111,7 +111,7 @@ def test_extrapolation_never_raises_the_positive_score(level):
     torch.testing.assert_close(after, closed, rtol=0, atol=1e-12)
     assert (after <= before).all() and (after >= 5 * before - 4 - 1e-12).all()
     # The control does the opposite: interpolated pairs are nearer.
-    nearer, nearer_keys = FeatureTransformHead('interpolate', level=level)._transform_pairs(queries, keys)
+    nearer, nearer_keys = FeatureTransformHead('interpolate', level=level).transform_pairs(queries, keys)
     assert ((nearer * nearer_keys).sum(-1) >= before).all()
 
 
@@ -132,6 +132,26 @@ def test_ddm_compares_the_features_as_they_are():
     assert torch.equal(terms['loss_ddm'], plain['loss_ddm'])
     assert not torch.isclose(terms['loss_contrastive'], plain['loss_contrastive'])
     assert terms['chance_level'] == plain['chance_level']
+
+
+class Unread(Bank):
+    """A bank as it is, which no loss of transformed features without DDM needs."""
+
+    def attention(self, *_):
+        raise AssertionError('attention over the bank as it is')
+
+
+def test_the_bank_as_it_is_is_attended_to_for_ddm_alone():
+    head, weak = FeatureTransformHead(), [unit(5, 8, seed=0)]
+    unread = Unread(KEYS, [QUEUE], KEYS[:, None])
+    alone = FeatureTransformHead(beta=0.0).loss(weak, [STRONG], unread)
+    assert set(alone) == set(head.loss(weak, [], unread)) == {'loss_contrastive', 'chance_level'}
+    with pytest.raises(AssertionError, match='bank as it is'):
+        head.loss(weak, [STRONG], unread)
+    with pytest.raises(ValueError, match='no weak view for the contrastive loss'):
+        head.loss([], [], own_bank())
+    with pytest.raises(ValueError, match="apart from the positives: set model.bank='own'"):
+        head.loss(weak, [STRONG], Bank(KEYS, [KEYS, QUEUE]))
 
 
 def test_a_view_has_shares_of_its_own_and_losses_add_up():
