@@ -66,7 +66,8 @@ def on_logits(weak: list[Tensor], strong: list[Tensor], keys: Tensor, queue: Ten
 def by_attention(weak: list[Tensor], strong: list[Tensor], keys: Tensor, queue: Tensor) -> Tensor:
     """What a training computes."""
     head = DDMHead(temperature=TEMPERATURE, ddm_temperature=TEMPERATURE)
-    return sum(head.loss(weak, strong, Bank(keys, [keys, queue])).values())
+    terms = head.loss(weak, strong, Bank(keys, [keys, queue]))
+    return terms['loss_contrastive'] + terms['loss_ddm']
 
 
 WAYS: dict[str, Callable[..., Tensor]] = {
