@@ -200,7 +200,9 @@ def test_two_ranks_train_one_classifier(tmp_path):
 def test_errors_name_cause_and_remedy(tmp_path):
     with pytest.raises(ValueError, match='num_classes must be at least 2 and interval at least 1, got 1 and'):
         LinearProbeHook(num_classes=1)
-    with pytest.raises(ValueError, match=r'needs one gt_label in each data sample.*take a data set that'):
+    with pytest.raises(
+        ValueError, match=r'needs one gt_label in each data sample.*dataset.labels=True, or take'
+    ):
         small_run(tmp_path / 'a', hooks()).train()
     with pytest.raises(ValueError, match='labels run from 0 to 2, but num_classes is 2'):
         labelled_run(tmp_path / 'b', hooks(num_classes=2)).train()
