@@ -1,4 +1,4 @@
-"""CLSA-Single on CIFAR-10 with all that labels can tell while it trains, which changes nothing of the training.
+"""CLSA-Single on CIFAR-10, with all that labels can tell while it trains; they change nothing of it.
 
 kNN on weakly and strongly augmented images (the paper's figure 5) and a linear probe that learns along.
 

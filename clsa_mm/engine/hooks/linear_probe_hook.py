@@ -143,8 +143,8 @@ class LinearProbeHook(Hook):
             labels = labels_of(samples)
         except ValueError as error:
             raise ValueError(
-                'LinearProbeHook needs one gt_label in each data sample, and the training data gives none (or '
-                'several): set train_dataloader.dataset.labels=True, or take the hook out of the config'
+                'LinearProbeHook needs one gt_label in each data sample, and the training data gives none '
+                '(or several): set train_dataloader.dataset.labels=True, or take the hook out of the config'
             ) from error
         if len(labels) != len(self._features):
             raise ValueError(
