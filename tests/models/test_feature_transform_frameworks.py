@@ -88,6 +88,26 @@ def test_a_pair_is_harder_by_the_closed_form():
     assert loss.item() == pytest.approx(TEMPERATURE * expected)
 
 
+def test_features_close_together_are_drawn_to_one_point_by_extrapolation():
+    """Near chance the loss is ((1/2 + c) W - B) / t: spread within images against that of their means."""
+    generator = torch.Generator().manual_seed(0)
+    noise = lambda *shape: torch.randn(*shape, 16, generator=generator, dtype=torch.float64)  # noqa: E731
+    views = F.normalize(noise(1) + 0.003 * (noise(400, 1) + noise(400, 2)), dim=-1)
+    means = views.mean(dim=1)
+    within = (1 - (views[:, 0] * views[:, 1]).sum(dim=-1)).mean()
+    between = ((means - means.mean(dim=0)) ** 2).sum(dim=-1).mean()
+    labels = torch.arange(400).repeat(2)
+    for head in (SupConHead(TEMPERATURE), FeatureTransformBatchHead(temperature=TEMPERATURE)):
+        torch.manual_seed(1)
+        terms = head.loss(views.transpose(0, 1).flatten(0, 1), labels)
+        torch.manual_seed(1)
+        share = draw(2.0, (1, 1), (1, 1)).item() + 1 if isinstance(head, FeatureTransformBatchHead) else 1
+        expected = ((0.5 + 2 * share * (share - 1)) * within - between) / TEMPERATURE
+        difference = (terms['loss_contrastive'] - terms['chance_level']).item()
+        assert difference == pytest.approx(expected.item(), rel=0.02)
+        assert (difference > 0) is isinstance(head, FeatureTransformBatchHead)
+
+
 def test_batch_loss_before_its_start_is_simclr_s(hub):
     features = unit(6, 8, seed=0)
     plain = SupConHead(TEMPERATURE, base_temperature=1.0).loss(features, LABELS)['loss_contrastive']
