@@ -14,12 +14,10 @@ def small_network(model: ConfigDict) -> dict[str, object]:
     if 'queue_len' in model:
         options['model.queue_len'] = 24
     channels = _SMALL_BACKBONES[model.backbone.type](model.backbone, options)
-    if 'in_channels' in model.get('head', {}):
-        options['model.head.in_channels'] = channels
     neck = model.get('neck') or {}
     if 'in_channels' in neck:
         options['model.neck.in_channels'] = channels
-    elif 'in_channels' in model.head:
+    elif 'in_channels' in (model.get('head') or {}):
         options['model.head.in_channels'] = channels
     if 'hid_channels' in neck:
         options['model.neck.hid_channels'] = 32

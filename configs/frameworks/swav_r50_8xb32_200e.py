@@ -53,6 +53,7 @@ find_unused_parameters = True  # the prototypes are frozen at first
 
 default_hooks = dict(
     momentum_queue=None,
+    watch=dict(rank_interval=None),  # whose projection of a single view SwAV's neck does not make
     swav=dict(
         type='SwAVHook',
         priority='VERY_HIGH',
