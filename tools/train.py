@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 
 from clsa_mm.checkpoints.read import register_safe_loader
 from clsa_mm.checkpoints.unfinished import unfinished
+from clsa_mm.engine.hooks.own_checkpoints_hook import checkpoint_folder
 from clsa_mm.engine.log_backends import LOG_BACKENDS, add_log_backends
 from clsa_mm.engine.machine import adapt_to_machine
 from clsa_mm.engine.safety_hooks import add_safety_hooks
@@ -121,16 +122,21 @@ def take_work_dir(cfg: Config, path: str) -> None:
     """Note in the work dir which config file it is of.
 
     Raises:
-        SystemExit: If it has checkpoints, which a training from the start would write over.
+        SystemExit: If it, or its folder in the ``out_dir`` of ``CheckpointHook``, has checkpoints, which a
+            training from the start would write over.
     """
-    folder, own = Path(cfg.work_dir), str(Path(path).resolve())
-    record = folder / 'config_path.txt'
-    if not cfg.get('resume') and any(folder.glob('*.pth')):
-        earlier = record.read_text() if record.exists() else 'an earlier run'
-        raise SystemExit(
-            f'{folder.absolute()} has checkpoints of {earlier}, and {own} would overwrite them: add --resume '
-            'to go on from them, give another --work-dir, or remove that folder'
-        )
+    own, record = str(Path(path).resolve()), Path(cfg.work_dir, 'config_path.txt')
+    out_dir = (find_hook(cfg, 'CheckpointHook') or {}).get('out_dir')
+    for folder in {Path(cfg.work_dir), checkpoint_folder(cfg.work_dir, out_dir)}:
+        if not cfg.get('resume') and any(folder.glob('*.pth')):
+            earlier = record.read_text() if record.exists() else 'an earlier run'
+            remedy = 'give another --work-dir'
+            if out_dir:
+                remedy += f' (of another last name, which is the folder in the out_dir {out_dir})'
+            raise SystemExit(
+                f'{folder.absolute()} has checkpoints of {earlier}, and {own} would overwrite them: add '
+                f'--resume to go on from them, {remedy}, or remove that folder'
+            )
     with unfinished(record) as part:  # whole, for other ranks read it
         part.write_text(own)
         part.replace(record)

@@ -34,6 +34,9 @@ def find_images(
     folders = [*reversed(starts)]
     while folders:
         folder = folders.pop()
+        if _is_broken_link(os.path.join(root, folder)):  # a start; of the others only whole ones are taken
+            others['broken link'] += 1
+            continue
         if (identity := _identity(os.path.join(root, folder))) in visited:
             continue  # links can form cycles, or show the same images twice
         visited.add(identity)
@@ -43,7 +46,7 @@ def find_images(
                 path = os.path.join(folder, entry.name)
                 if entry.name.startswith('.'):
                     continue
-                if entry.is_symlink() and not os.path.exists(entry.path):  # also a link to itself
+                if _is_broken_link(entry.path):
                     others['broken link'] += 1
                 elif entry.is_dir():
                     subfolders.append(path)
@@ -74,6 +77,11 @@ def missing_folder_message(path: str) -> str:
         f'which holds: {", ".join(names) or "nothing"}. Mend data_root and data_prefix, or move '
         'or link the images there.'
     )
+
+
+def _is_broken_link(path: str) -> bool:
+    """Whether it is a link to nothing, or to itself."""
+    return os.path.islink(path) and not os.path.exists(path)
 
 
 def _identity(folder: str) -> tuple[int, int]:

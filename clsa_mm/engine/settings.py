@@ -45,7 +45,8 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
 
     Raises:
         ValueError: For a top-level name of the file, or an option, that nothing reads; for an argument that
-            a constructor does not have. The message holds the nearest right name.
+            a constructor does not have. The message holds the nearest right name. For a schedule that begins
+            when the training has ended.
     """
     read_config_file(Path(path))  # names the file where mmengine's error on its _base_ does not
     cfg = Config.fromfile(path)
@@ -60,6 +61,7 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
         imports = cfg.get('custom_imports') or {}
         import_modules_from_strings(imports.get('imports'), imports.get('allow_failed_imports', False))
     _check(cfg)
+    _check_schedules(cfg)
     _check_switched_off(cfg, Path(path))
     return _completed(cfg)
 
@@ -170,6 +172,21 @@ def _check(cfg: Config) -> None:
                 raise ValueError(
                     f'{place}.{key} is no hook: it has no type. {_nearest(f"{place}.{key}", known)}'
                 )
+
+
+def _check_schedules(cfg: Config) -> None:
+    """Refuse a training that is over before a schedule begins, such as the one after a warm-up."""
+    schedules = cfg.get('param_scheduler') or ()
+    for number, schedule in enumerate([schedules] if isinstance(schedules, dict) else schedules):
+        length = 'max_epochs' if schedule.get('by_epoch', True) else 'max_iters'
+        total, begin = (cfg.get('train_cfg') or {}).get(length), schedule.get('begin', 0)
+        if total is not None and 'end' not in schedule and begin >= total:
+            name = 'param_scheduler' if isinstance(schedules, dict) else f'param_scheduler.{number}'
+            raise ValueError(
+                f'{name}.begin={begin}, but train_cfg.{length}={total} ends the training within the warm-up '
+                f'before it: set train_cfg.{length} above {begin}, {name}.begin below {total} (with the end '
+                'of the warm-up), or param_scheduler=None for a constant learning rate.'
+            )
 
 
 def _merge(cfg: Config, options: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from torch.utils.data import DataLoader
 from torchvision import datasets as torchvision_datasets
 
 from clsa_mm.datasets import ImageFolder, SeededIndex
+from clsa_mm.datasets.image_files import find_images
 from clsa_mm.datasets.transforms import CorruptImageError
 
 PIPELINE = [dict(type='LoadImage')]
@@ -164,6 +166,10 @@ def test_links(tmp_path: Path) -> None:
     (root / 'itself').symlink_to(root / 'itself')
     (root / 'itself.jpg').symlink_to(root / 'itself.jpg')
     assert paths(ImageFolder(str(root)), root) == ['file.jpg', 'a/1.jpg', 'b/x.jpg']
+    others: Counter[str] = Counter()
+    starts = ('itself', 'b', 'gone.jpg')
+    assert list(find_images(str(root), ('.jpg',), starts, others)) == ['b/x.jpg']
+    assert others == {'broken link': 2}
 
 
 def test_list_of_files(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.hooks import CheckpointHook, Hook
+from mmengine.runner import Runner
 from small_training import small_runner
 
 KEEP_TWO = dict(default_hooks__checkpoint__max_keep_ckpts=2)
@@ -61,3 +63,37 @@ def test_going_back_spares_what_came_later(tmp_path: Path) -> None:
     runner._load_from = str(tmp_path / 'epoch_2.pth')
     runner.train()
     assert checkpoints(tmp_path) == ['epoch_2.pth', 'epoch_3.pth', 'epoch_4.pth']
+
+
+class Score(Hook):
+    """Stands for a validation between epochs: a score that rises from one to the next."""
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        if runner.epoch:
+            hook = next(hook for hook in runner.hooks if isinstance(hook, CheckpointHook))
+            hook.after_val_epoch(runner, dict(top1=float(runner.epoch)))
+
+
+def best_runner(folder: Path, epochs: int, save_best: str | list[str], **options: object) -> Runner:
+    return small_runner(
+        folder, epochs, None, [Score()], default_hooks__checkpoint__save_best=save_best, **options
+    )
+
+
+@pytest.mark.parametrize('save_best', ['top1', ['top1']])
+@pytest.mark.parametrize('out_dir', [None, 'out'])
+def test_the_best_of_another_run_stays(
+    tmp_path: Path, save_best: str | list[str], out_dir: str | None
+) -> None:
+    out = tmp_path / out_dir if out_dir else tmp_path
+    options = dict(default_hooks__checkpoint__out_dir=str(out)) if out_dir else {}
+    best_runner(tmp_path / 'first', 2, save_best, **options).train()
+    best = 'best_top1_epoch_1.pth'
+    assert checkpoints(out / 'first') == [best, 'epoch_1.pth', 'epoch_2.pth']
+    second = best_runner(tmp_path / 'second', 3, save_best, **options)
+    second._load_from = str(out / 'first' / 'epoch_2.pth')
+    second.train()
+    assert best in checkpoints(out / 'first')
+    assert checkpoints(out / 'second') == ['best_top1_epoch_2.pth', 'epoch_3.pth']
+    best_runner(tmp_path / 'second', 4, save_best, **options).train()  # its own it replaces
+    assert checkpoints(out / 'second') == ['best_top1_epoch_3.pth', 'epoch_3.pth', 'epoch_4.pth']

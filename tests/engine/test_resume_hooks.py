@@ -130,3 +130,42 @@ def test_epochs_of_another_length_count_in_it(train: Train) -> None:
     assert 'resumed at iteration 6' in text
     # From 0.1 to 1 over the 11 steps between 12 iterations, of which 6, 7 and 8 are left to this epoch.
     assert rates.lr == pytest.approx([0.06 * (0.1 + 0.9 * i / 11) for i in (6, 7, 8)], rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ('optimizer', 'own', 'other'),
+    [
+        (dict(type='AdamW', lr=0.06), 'dampening, momentum, nesterov', 'amsgrad, betas'),
+        (dict(type='RMSprop', lr=0.06), 'dampening, .*nesterov', 'alpha, '),
+    ],
+)
+def test_another_optimizer_is_refused(train: Train, optimizer: dict, own: str, other: str) -> None:
+    """Named by the settings that the one has and the other has not."""
+    train(1)
+    options = dict(optim_wrapper=dict(_delete_=True, type='OptimWrapper', optimizer=optimizer))
+    message = (
+        rf'optimizer.type is {optimizer["type"]}, .*another optimizer: its settings are {own}.* not {other}'
+        r".*Resume with the checkpoint's optimizer.*load_from=CHECKPOINT, without --resume"
+    )
+    with pytest.raises(ValueError, match=message):
+        train(2, **options)
+
+
+def test_other_groups_of_parameters_are_refused(train: Train) -> None:
+    train(1)
+    paramwise = dict(bias_lr_mult=2.0)  # mmengine makes a group of each parameter
+    message = r'in 1 groups \(2 in all\), and SGD here in 2 \(2 in all\): optim_wrapper.paramwise_cfg'
+    with pytest.raises(ValueError, match=message):
+        train(2, optim_wrapper__paramwise_cfg=paramwise)
+
+
+def test_weights_go_on_under_another_optimizer(train: Train, tmp_path: Path) -> None:
+    """The remedy: load_from without a resume."""
+    train(1)
+    optimizer = dict(type='AdamW', lr=0.01)
+    runner = small_runner(
+        tmp_path / 'new', 1, optim_wrapper=dict(_delete_=True, type='OptimWrapper', optimizer=optimizer)
+    )
+    runner._load_from, runner._resume = str(tmp_path / 'run' / 'epoch_1.pth'), False
+    runner.train()
+    assert (tmp_path / 'new' / 'epoch_1.pth').exists()

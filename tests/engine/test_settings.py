@@ -428,3 +428,35 @@ def test_a_base_that_is_not_there_is_named(write):
         FileNotFoundError, match='mine.py inherits from clsa_mm::clsa_r51.py, but there is no'
     ):
         load_config(write('', 'clsa_r51.py'))
+
+
+WARM_UP = [dict(type='LinearLR', end=10), dict(type='CosineAnnealingLR', begin=10)]
+BY_ITERATIONS = [
+    dict(type='LinearLR', by_epoch=False, end=500),
+    dict(type='PolyLR', by_epoch=False, begin=500),
+]
+
+
+@pytest.mark.parametrize(
+    ('schedule', 'loop', 'begin', 'longer'),
+    [
+        (WARM_UP, dict(max_epochs=10), 'max_epochs=10 .* above 10, param_scheduler.1.begin', 11),
+        (WARM_UP[1], dict(max_epochs=1), 'max_epochs=1 .* above 10, param_scheduler.begin', 11),
+        (
+            BY_ITERATIONS,
+            dict(by_epoch=False, max_iters=9),
+            'max_iters=9 .* above 500, param_scheduler.1.begin',
+            501,
+        ),
+    ],
+)
+def test_a_training_within_its_warm_up_is_refused(schedule, loop, begin, longer, write):
+    """mmengine's error counts in iterations and names no setting; of one epoch more there is none."""
+    text = 'param_scheduler = {}\ntrain_cfg = dict(_delete_=True, **{})'
+    if isinstance(schedule, dict):
+        schedule = dict(_delete_=True, **schedule)
+    with pytest.raises(ValueError, match=f'param_scheduler.*train_cfg.{begin}.*param_scheduler=None'):
+        load_config(write(text.format(schedule, loop)))
+    length = [name for name in loop if name != 'by_epoch'][0]
+    load_config(write(text.format(schedule, {**loop, length: longer})))
+    load_config(write(text.format(None, loop)))

@@ -151,6 +151,27 @@ def test_compare_does_not_show_an_old_score_as_new(tmp_path, monkeypatch):
     rows = (tmp_path / 'results.md').read_text().splitlines()
     assert rows[3] == '| clsa_r18_1xb256_200e_cifar10 | 50.00 ± 0.00 | 60.00 ± 0.00 |'
     assert [row.split(' | ')[0][-6:] for row in rows[4:]] == ['seed 0', 'seed 0', 'seed 1', 'seed 1']
+    table, done = (tmp_path / 'results.md').read_text(), len(lines)
+    for other in ('--train-options=model.head.beta=0.5', '--linear-options=train_cfg.max_epochs=7'):
+        message = 'more than the seed.*average the two as seeds of one training.* give another --work-dir'
+        with pytest.raises(SystemExit, match=message):  # nor is another seed of other options a seed of it
+            call('--seeds', '2', other)
+        assert len(lines) == done and (tmp_path / 'results.md').read_text() == table
+
+
+def test_compare_does_not_join_seeds_of_a_changed_config(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    first, second = (
+        f'train.py a.py --work-dir seed_{seed}/a --cfg-options randomness.seed={seed}'.split()
+        for seed in (0, 1)
+    )
+    Path('a.py').write_text('max_epochs = 2\n')
+    claim(Path('seed_0/a'), first)
+    Path('a.py').write_text('max_epochs = 3\n')
+    with pytest.raises(SystemExit, match='seed_0/a holds .*its config has changed since'):
+        compare.refuse_other_seeds(Path('seed_1/a'), second)
+    Path('a.py').write_text('max_epochs = 2\n')
+    compare.refuse_other_seeds(Path('seed_1/a'), second)
 
 
 @pytest.mark.parametrize('floors', [('10.00', '10.00'), ('10.00', '20.00')])

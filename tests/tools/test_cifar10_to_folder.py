@@ -142,8 +142,10 @@ def test_pickles_run_no_code(tool: ModuleType, tmp_path: Path) -> None:
     assert not (tmp_path / 'out').exists()
 
 
-@pytest.mark.parametrize('name', [b'../../x', b'/tmp/clsa_mm_cifar_x', b'..', b'a/b', b'airplane'])
-def test_classes_write_nowhere_else(tool: ModuleType, tmp_path: Path, name: bytes) -> None:
+@pytest.mark.parametrize(
+    'name', [b'../../x', b'/tmp/clsa_mm_cifar_x', b'..', b'a/b', b'airplane', b'caf\xe9', 'text', 3]
+)
+def test_classes_write_nowhere_else(tool: ModuleType, tmp_path: Path, name: object) -> None:
     release(tmp_path / 'deep' / 'source', CIFAR10)
     dump(tmp_path / 'deep' / 'source' / 'batches.meta', {b'label_names': [b'airplane', name]})
     before = sorted(tmp_path.rglob('*'))

@@ -149,6 +149,22 @@ def test_no_training_writes_over_checkpoints(tmp_path):
     tool['take_work_dir'](cfg, 'a/own.py')
 
 
+def test_no_training_writes_over_checkpoints_in_an_out_dir(tmp_path):
+    """CheckpointHook writes to a folder of the work dir's last name there."""
+    tool = runpy.run_path(str(ROOT / 'tools/train.py'))
+    hook = dict(type='CheckpointHook', out_dir=str(tmp_path / 'out'))
+    cfg = Config(dict(work_dir=str(tmp_path / 'work'), default_hooks=dict(checkpoint=hook)))
+    (tmp_path / 'out' / 'other').mkdir(parents=True)
+    (tmp_path / 'out' / 'other' / 'epoch_1.pth').touch()
+    tool['take_work_dir'](cfg, 'own.py')  # those of another run only
+    (tmp_path / 'out' / 'work').mkdir()
+    (tmp_path / 'out' / 'work' / 'epoch_1.pth').touch()
+    with pytest.raises(SystemExit, match=r'out/work has checkpoints.*add --resume.*of another last name'):
+        tool['take_work_dir'](cfg, 'own.py')
+    cfg.resume = True
+    tool['take_work_dir'](cfg, 'own.py')
+
+
 def test_a_second_start_is_refused_and_loses_nothing(image_root, tmp_path):
     arguments = ['tools/train.py', CLSA, '--work-dir', tmp_path / 'work',
                  '--cfg-options', *pretraining_options(image_root, 1)]  # fmt: skip

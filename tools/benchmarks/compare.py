@@ -2,7 +2,8 @@
 
 Runs the commands that a user would type and prints each of them. Repeated, it goes on with an interrupted
 pretraining, skips a finished one, and evaluates anew; with other options or a changed config it needs another
-work dir. Other configs and seeds join the table of the work dir, which has one row for floors that are equal.
+work dir, for other seeds too. Other configs and seeds join the table of the work dir, which has one row for
+floors that are equal.
 Without ``--linear`` it has kNN alone. Options in quotes go to ``--cfg-options``.
 
     python tools/benchmarks/compare.py configs/cifar10/clsa_r18_1xb256_200e_cifar10.py \
@@ -18,13 +19,14 @@ import re
 import shlex
 import statistics
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from itertools import product
 from pathlib import Path
 
 import clsa_mm  # noqa: F401  # isort: skip  checks the stack before anything of it is imported
 
-from commands import ROOT, claim, options, remove_checkpoints, run, write
+from commands import ROOT, claim, config_sha256, options, remove_checkpoints, run, write
+from mmengine.config import Config
 
 FLOOR = 'random-initialised'
 Scores = dict[str, dict[int, tuple[float, ...]]]  # name -> seed -> kNN, and linear where there is one
@@ -66,6 +68,7 @@ def linear(
         *(['--backbone', checkpoint] if checkpoint else []),
         *options(args.model_options, args.linear_options, f'randomness.seed={seed}'),
     )
+    refuse_other_seeds(work_dir, command)
     claim(work_dir, command)
     remove_checkpoints(work_dir)
     return (last_top1(run(f'Linear classifier on {name}, seed {seed}', *command)),)
@@ -94,6 +97,39 @@ def refuse_equal_names(configs: list[str]) -> None:
                 f'{" and ".join(same)} have one name, and so one folder and one row of the table: compare '
                 'them in calls with a --work-dir each, or give one of the files another name.'
             )
+
+
+def refuse_other_seeds(folder: Path, command: Sequence[str]) -> None:
+    """Stop where another seed of a run had other settings, for the table takes the mean over the seeds.
+
+    Args:
+        folder: The command's work dir, ``seed_<seed>/<name>``; that of each other seed has the same name.
+        command: All of its words; the second is its config.
+
+    Raises:
+        SystemExit: If a command of another seed differs in more than the seed, or the config has changed.
+    """
+    expected = (config_sha256(Config.fromfile(command[1])), settings_of(command))
+    for record in sorted(folder.parent.parent.glob(f'seed_*/{folder.name}/command.json')):
+        earlier = json.loads(record.read_text())
+        found = (earlier['config_sha256'], settings_of(earlier['command']))
+        if record.parent != folder and found != expected:  # its own folder is for claim() to judge
+            raise SystemExit(
+                f'{record.parent.absolute()} holds a run of `{shlex.join(earlier["command"])}`, from which '
+                f'`{shlex.join(command)}` differs in more than the seed, or its config has changed since: '
+                'the table would average the two as seeds of one training. Nothing is run: give another '
+                '--work-dir, or the same options.'
+            )
+
+
+def settings_of(command: Sequence[str]) -> list[str]:
+    """The words of a command without the seed and the paths, which each seed has of its own."""
+    paths = [place + 1 for place, word in enumerate(command) if word in ('--work-dir', '--backbone')]
+    return [
+        word
+        for place, word in enumerate(command)
+        if place not in paths and not word.startswith('randomness.seed=')
+    ]
 
 
 def keep(folder: Path, name: str, floor: tuple[float, ...], top1: tuple[float, ...]) -> None:
@@ -145,9 +181,10 @@ def main() -> None:
     os.chdir(ROOT)
     work_dir = Path(args.work_dir)
     folders = {seed: work_dir / f'seed_{seed}' for seed in args.seeds}
-    for (seed, folder), config in product(folders.items(), args.configs):  # before the work of the first
-        name = Path(config).stem
-        claim(folder / name, pretraining(config, args, folder / name, seed))
+    for take in (refuse_other_seeds, claim):  # all before the work of the first
+        for (seed, folder), config in product(folders.items(), args.configs):
+            name = Path(config).stem
+            take(folder / name, pretraining(config, args, folder / name, seed))
     for seed, folder in folders.items():
         floor = linear(FLOOR, args, folder / 'linear_random', seed, None)  # of one network for all configs
         for config in args.configs:

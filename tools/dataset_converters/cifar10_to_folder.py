@@ -91,8 +91,7 @@ def read_release(layout: Layout, names: Sequence[str], read: Callable[[str], byt
         raise FileNotFoundError(
             f'The source has no {", ".join(missing)}: it is incomplete. Download it again.'
         )
-    classes = [name.decode() for name in unpickle(read(layout.meta))[layout.label_names]]
-    _check_classes(classes, layout.meta)
+    classes = _class_names(unpickle(read(layout.meta))[layout.label_names], layout.meta)
     for name, split in layout.batches.items():
         batch = unpickle(read(name))
         # rows of 3072 bytes: 1024 red, 1024 green, 1024 blue, each row by row
@@ -106,15 +105,20 @@ def read_release(layout: Layout, names: Sequence[str], read: Callable[[str], byt
             yield split, classes[label], Image.fromarray(np.ascontiguousarray(picture))
 
 
-def _check_classes(classes: Sequence[str], source: str) -> None:
-    """Refuse names that would write elsewhere than in a folder of their own."""
-    bad = [name for name in classes if not CLASS_NAME.fullmatch(name)]
-    bad += [name for name, count in Counter(classes).items() if count > 1]
+def _class_names(names: Sequence[bytes], source: str) -> list[str]:
+    """Decode the names; refuse those that would write elsewhere than in a folder of their own."""
+    # What is no text becomes a sign that no name may have.
+    classes = [name.decode(errors='replace') if isinstance(name, bytes) else '?' for name in names]
+    counts = Counter(classes)
+    pairs = zip(names, classes, strict=True)
+    bad = [repr(name) for name, text in pairs if not CLASS_NAME.fullmatch(text) or counts[text] > 1]
     if bad:
         raise ValueError(
-            f'{source} has classes that cannot be folders of their own: {", ".join(map(repr, bad))} '
-            '(letters, digits, _ and -, each name once). The file is not the official one: download it again.'
+            f'{source} has classes that cannot be folders of their own: {", ".join(dict.fromkeys(bad))} '
+            '(bytes of UTF-8: letters, digits, _ and -, each name once). The file is not the official one: '
+            'download it again.'
         )
+    return classes
 
 
 def read_images(archive: tarfile.TarFile) -> Iterator[Sample]:

@@ -5,7 +5,7 @@ import warnings
 from itertools import chain
 
 from mmengine.hooks import Hook
-from mmengine.optim import OptimWrapper, _ParamScheduler
+from mmengine.optim import OptimWrapper, OptimWrapperDict, _ParamScheduler
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
@@ -26,7 +26,8 @@ class ResumeLearningRateHook(Hook):
     nothing differs, nothing is touched.
 
     Raises:
-        ValueError: Before training, if settings differ and a schedule depends on validation results
+        ValueError: Before training, if the checkpoint is of another kind of optimizer, or of other groups of
+            parameters; or if settings differ and a schedule depends on validation results
             (ReduceOnPlateau), whose steps cannot be repeated.
     """
 
@@ -37,6 +38,8 @@ class ResumeLearningRateHook(Hook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Note the config's settings: the runner has built from them and restores after this call."""
         if isinstance(runner.optim_wrapper, OptimWrapper):  # else it is a test
+            if runner._resume:
+                _refuse_other_optimizer(runner, checkpoint.get('optimizer') or {})
             self._given = _state(runner)
             self._saved_schedules = len(_flat(checkpoint.get('param_schedulers') or []))
 
@@ -66,6 +69,34 @@ class ResumeLearningRateHook(Hook):
             f'Resumed with {", ".join(changes)}. The schedules stand where these settings would have brought '
             'them.'
         )
+
+
+def _refuse_other_optimizer(runner: Runner, saved: dict) -> None:
+    """Raise where the saved state is of no such optimizer; torch's errors name no setting, or come late."""
+    several = isinstance(runner.optim_wrapper, OptimWrapperDict)
+    states = [saved.get(name, {}) for name in runner.optim_wrapper.keys()] if several else [saved]
+    for optimizer, state in zip(optimizers_of(runner), states, strict=True):
+        if not (old := state.get('param_groups')):
+            continue
+        remedy = (
+            "Resume with the checkpoint's optimizer and model, or start a new run from its weights with "
+            '--cfg-options load_from=CHECKPOINT, without --resume.'
+        )
+        new, kind = optimizer.param_groups, type(optimizer).__name__
+        lacking = sorted(optimizer.defaults.keys() - old[0].keys())
+        unknown = sorted(name for name in old[0].keys() - new[0].keys() if not name.startswith('initial_'))
+        if lacking and unknown:  # one of them alone may be another version of torch
+            raise ValueError(
+                f'optim_wrapper.optimizer.type is {kind}, the resumed checkpoint is of another optimizer: '
+                f'its settings are {", ".join(unknown)} and not {", ".join(lacking)}. {remedy}'
+            )
+        old_sizes, new_sizes = ([len(group['params']) for group in groups] for groups in (old, new))
+        if old_sizes != new_sizes:
+            raise ValueError(
+                f'The resumed checkpoint has its parameters in {len(old)} groups ({sum(old_sizes)} in all), '
+                f'and {kind} here in {len(new)} ({sum(new_sizes)} in all): optim_wrapper.paramwise_cfg, or '
+                f'what of the model is trained, was another. {remedy}'
+            )
 
 
 def _flat(schedules: list | dict[str, list]) -> list:

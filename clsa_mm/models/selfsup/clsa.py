@@ -16,6 +16,7 @@ from clsa_mm.models.gather import gather_labels
 from clsa_mm.models.labelled_bank import LabelledBank
 from clsa_mm.models.losses.precision import at_least_float32
 from clsa_mm.models.queues.key_queue import KeyQueue
+from clsa_mm.models.selfsup.encode import encode
 from clsa_mm.models.selfsup.shuffle_bn import BatchShuffle, has_split_norm
 from clsa_mm.models.selfsup.statistics import bank_statistics
 
@@ -180,8 +181,7 @@ class CLSA(BaseSelfSupervisor):
 
     def encode_query(self, images: Tensor) -> Tensor:
         """Images (N, 3, H, W) -> unit-length queries (N, C), at least float32, with gradient."""
-        images = images.contiguous(memory_format=self.memory_format)
-        return F.normalize(at_least_float32(self.neck(self.backbone(images))[0]), dim=1)
+        return encode(self, images)
 
     @torch.no_grad()
     def encode_keys(self, images: Tensor) -> tuple[Tensor, slice]:

@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from mmengine.registry import MODELS
 from mmpretrain.models.selfsup.base import BaseSelfSupervisor
 from torch import Tensor, nn
 
 from clsa_mm.models.gather import gather_features, gather_labels
-from clsa_mm.models.losses.precision import at_least_float32
+from clsa_mm.models.selfsup.encode import encode
 
 
 @MODELS.register_module()
@@ -77,7 +76,7 @@ class SupCon(BaseSelfSupervisor):
             ValueError: If the inputs are not views by role, or an image has no label.
         """
         views = _views(inputs)
-        features = gather_features(self.encode(torch.cat(views)))
+        features = gather_features(encode(self, torch.cat(views)))
         batch_size = len(views[0])
         if self.supervised:
             labels = gather_labels(data_samples, features.device)
@@ -88,11 +87,6 @@ class SupCon(BaseSelfSupervisor):
         return dict(
             self.head(features, labels), feature_std=features.detach().std(dim=0, correction=0).mean()
         )
-
-    def encode(self, images: Tensor) -> Tensor:
-        """Images (N, 3, H, W) -> unit-length features (N, C), at least float32, with gradient."""
-        images = images.contiguous(memory_format=self.memory_format)
-        return F.normalize(at_least_float32(self.neck(self.backbone(images))[0]), dim=1)
 
 
 def _views(inputs: Mapping[str, list[Tensor]]) -> list[Tensor]:
