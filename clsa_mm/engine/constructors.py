@@ -18,7 +18,7 @@ from mmengine.registry import DefaultScope, Registry
 
 from clsa_mm.datasets.views.nearest_name import nearest
 from clsa_mm.datasets.views.recipes import RECIPES
-from clsa_mm.engine.detector_settings import unread_by_detector
+from clsa_mm.engine.detector_settings import is_box_sampler, keys_of_box_sampler, unread_by_detector
 from clsa_mm.engine.plain_settings import (
     is_of_a_library,
     is_taken_out,
@@ -192,6 +192,8 @@ def arguments_of(call: Callable) -> Arguments | None:
         return named_arguments(call) | {'meta'}
     if not inspect.isclass(call):
         return None if _rest(call) else named_arguments(call)
+    if is_box_sampler(call):
+        return keys_of_box_sampler(call)
     known: Arguments = frozenset()
     for base in call.__mro__:
         if '__new__' in vars(base) and base is not object:

@@ -283,6 +283,8 @@ def test_what_a_data_set_does_not_read_is_refused(name):
         ('train_cfg.rcnn.match_low_quality', 'StandardRoIHead has no such setting. There is assigner'),
         ('test_cfg.rcnn.nms_pre', 'StandardRoIHead has no such'),  # the RPN reads it
         ('test_cfg.score_thr', 'FasterRCNN has no such setting. There is rcnn, rpn'),
+        ('train_cfg.rcnn.sampler.pos_fractoin', 'RandomSampler .*Did you mean .*rcnn.sampler.pos_fraction'),
+        ('train_cfg.rpn.sampler.nums', r'RandomSampler .*Did you mean model.train_cfg.rpn.sampler.num\?'),
         ('train_cfg.rpm', r'Did you mean model.train_cfg.rpn\?'),
     ],
 )
@@ -299,6 +301,8 @@ def test_what_a_detector_does_not_read_is_refused(name, message):
         ('test_cfg.rpn.nms.class_agnostic', True),
         ('train_cfg.rpn_proposal.min_bbox_size', 2),
         ('train_cfg.rcnn.sampler.num', 128),
+        ('train_cfg.rcnn.sampler.rng', 3),  # of **kwargs
+        ('train_cfg.rcnn.sampler', dict(type='IoUBalancedNegSampler', num=8, pos_fraction=1, floor_thr=0)),
     ],
 )
 def test_what_a_detector_reads_passes(name, value):
