@@ -19,7 +19,7 @@ from mmengine.utils import import_modules_from_strings
 from clsa_mm.datasets.views.nearest_name import nearest
 from clsa_mm.datasets.views.settings import build_views
 from clsa_mm.engine.config_files import known_hooks, read_config_file, unread_variables
-from clsa_mm.engine.constructors import BUILT, meant_type, unknown_arguments
+from clsa_mm.engine.constructors import BUILT, remedy_for_type, unknown_arguments
 from clsa_mm.evaluation.dataloaders import find_hook
 
 # Top-level names that something reads: the runner, mmengine's config, tools/benchmarks/transfer.py (metric).
@@ -155,10 +155,10 @@ def _check(cfg: Config) -> None:
                 hint += f' If it is inherited, `_delete_=True` in {place} leaves out all that is.'
             raise ValueError(f'{name}: {owner} has no such setting. {hint}')
         for name, node in settings({key: cfg[key] for key in BUILT if key in cfg}):
-            if isinstance(node, dict) and (near := meant_type(node, name)):
-                raise ValueError(
-                    f'{name}.type: nothing is registered as {node["type"]}. Did you mean {near}?'
-                )
+            typed = {'type': node} if name == 'optim_wrapper.constructor' else node
+            if isinstance(typed, dict) and (remedy := remedy_for_type(typed, name)):
+                place = name if typed is not node else f'{name}.type'
+                raise ValueError(f'{place}: nothing is registered as {typed["type"]}. {remedy}')
     for dataset in _data_sets(cfg.get('train_dataloader')):
         if dataset.get('views') is not None:
             build_views(dataset.views)

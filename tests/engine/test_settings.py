@@ -256,11 +256,39 @@ def test_what_the_runner_or_a_constructor_reads_passes(name, value):
         ('param_scheduler.type', 'CosineAnnealingL', 'CosineAnnealingLR'),
         ('train_dataloader.dataset.type', 'ImageFoldr', 'ImageFolder'),
         ('default_hooks.health.type', 'HealthHok', 'HealthHook'),
+        ('model.type', 'CSLA', 'CLSA'),
+        ('optim_wrapper.optimizer.type', 'SDG', 'SGD'),
+        ('optim_wrapper.optimizer.type', 'LAR', 'LARS'),
+        ('model.backbone.norm_cfg.type', 'NB', 'BN'),
+        ('train_dataloader.collate_fn.type', 'default_colate', 'default_collate'),
+        (
+            'optim_wrapper.constructor',
+            'DefaultOptimWraperConstructor',
+            'DefaultOptimWrapperConstructor',
+        ),
     ],
 )
 def test_misspelt_types_are_refused(name, kind, near):
     with pytest.raises(ValueError, match=f'{name}: nothing is registered as {kind}. Did you mean {near}'):
         load_config(CIFAR, {name: kind})
+
+
+def test_a_type_like_no_other_says_what_registers_more():
+    for name in ('model.type', 'optim_wrapper.constructor'):
+        with pytest.raises(ValueError, match=f'{name}: nothing is registered as Xyzzy. custom_imports'):
+            load_config(CIFAR, {name: 'Xyzzy'})
+
+
+def test_naming_the_default_constructor_changes_no_check():
+    constructor = {'optim_wrapper.constructor': 'DefaultOptimWrapperConstructor'}
+    options = {'optim_wrapper.paramwise_cfg.norm_decay_mult': 0.0}
+    assert load_config(CIFAR, constructor | options).optim_wrapper.paramwise_cfg.norm_decay_mult == 0
+    for name in ('paramwise_cfg.norm_decay_mul', 'optimizer.momentm'):
+        with pytest.raises(ValueError, match=f'{name}: .*Did you mean optim_wrapper.{name[:9]}'):
+            load_config(CIFAR, constructor | {f'optim_wrapper.{name}': 0})
+    layerwise = {'optim_wrapper.constructor': 'LearningRateDecayOptimWrapperConstructor'}
+    options = {'optim_wrapper.paramwise_cfg.layer_decay_rate': 0.9, 'default_scope': 'mmpretrain'}
+    assert load_config(CIFAR, layerwise | options).optim_wrapper.paramwise_cfg.layer_decay_rate == 0.9
 
 
 @pytest.mark.parametrize('name', ['data_prefix.image', 'filter_cfg.min_sz'])
