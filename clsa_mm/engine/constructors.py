@@ -58,12 +58,12 @@ BUILT: dict[str, tuple[Registry, ...]] = dict(
     custom_imports=(),
 )
 
-# Full names of what the runner builds by its type alone, which so has to be registered.
+# Full names of what any training builds by its type alone, which so has to be registered. Data sets have not:
+# a library may leave out those whose packages are missing, and a tool builds one at most.
 _CONSTRUCTOR = 'optim_wrapper.constructor'
 _REGISTERED = (
     r'model|optim_wrapper(\.optimizer|\.constructor)?|visualizer|param_scheduler(\.\d+)?'
-    r'|(default|custom)_hooks\.[^.]+|(train|val|test)_(cfg|dataloader\.(dataset|sampler|collate_fn))'
-    r'|(val|test)_evaluator(\.\d+)?'
+    r'|train_cfg|(default|custom)_hooks\.[^.]+'
 )
 
 Arguments = frozenset[str]
