@@ -20,6 +20,7 @@ from clsa_mm.datasets.views.nearest_name import nearest
 from clsa_mm.datasets.views.settings import build_views
 from clsa_mm.engine.config_files import known_hooks, read_config_file, unread_variables
 from clsa_mm.engine.constructors import BUILT, remedy_for_type, unknown_arguments
+from clsa_mm.engine.options import merge_options
 from clsa_mm.evaluation.dataloaders import find_hook
 
 # Top-level names that something reads: the runner, mmengine's config, tools/benchmarks/transfer.py (metric).
@@ -55,7 +56,7 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     for name in options or {}:
         if name.partition('.')[0] not in read - {'metric'}:  # which is read in the file
             raise ValueError(f'--cfg-options {name}: nothing reads it. {_advice(name, cfg)}')
-    _merge(cfg, options or {})
+    merge_options(cfg, options or {})
     if any(name.partition('.')[0] == 'custom_imports' for name in options or {}):  # the file's are imported
         imports = cfg.get('custom_imports') or {}
         import_modules_from_strings(imports.get('imports'), imports.get('allow_failed_imports', False))
@@ -170,30 +171,6 @@ def _check(cfg: Config) -> None:
                 raise ValueError(
                     f'{place}.{key} is no hook: it has no type. {_nearest(f"{place}.{key}", known)}'
                 )
-
-
-def _merge(cfg: Config, options: Mapping[str, Any]) -> None:
-    """Merge options as mmengine does, but say what to write where it cannot."""
-    for name in options:
-        node, place = cfg, ''
-        for part in name.split('.'):
-            if isinstance(node, list) and any(isinstance(child, dict | list) for child in node):
-                if not (part.isdecimal() and int(part) < len(node)):
-                    raise ValueError(
-                        f'--cfg-options {name}: {place} has entries 0 to {len(node) - 1}, no {part}.'
-                    )
-                node = node[int(part)]
-            elif not isinstance(node, Config | dict):
-                raise ValueError(
-                    f'--cfg-options {name}: {place} is {node!r}, of which one cannot set a part. '
-                    f'Set it as a whole: {place}=...'
-                )
-            elif part in node:
-                node = node[part]
-            else:
-                break
-            place = f'{place}.{part}'.removeprefix('.')
-    cfg.merge_from_dict(dict(options))
 
 
 def _check_switched_off(cfg: Config, path: Path) -> None:

@@ -174,7 +174,8 @@ def test_the_whole_config_in_a_work_dir_passes(tmp_path):
             'Did you mean optim_wrapper.paramwise_cfg.norm_decay_mult',
         ),
         ('default_hooks.checkpont.interval', 'Did you mean default_hooks.checkpoint'),
-        ('custom_hooks.0.interval', 'custom_hooks.0 is no hook'),
+        ('custom_hooks.0.interval', 'there is no list custom_hooks of which to set an entry'),
+        ('model.plugins.0.type', 'there is no list model.plugins of which'),
         ('randomness.sed', 'Did you mean randomness.seed'),
         ('auto_scale_lr.enabled', 'Did you mean auto_scale_lr.enable'),
         ('default_hooks.checkpoint.intervall', 'Did you mean default_hooks.checkpoint.interval'),
@@ -231,7 +232,6 @@ def test_the_metric_of_the_transfer_table_stands_in_the_file(write):
         ('train_dataloader.num_batch_per_epoch', 3),
         ('train_dataloader.dataset.max_corrupt', 3),
         ('train_dataloader.dataset.views.strong.ops.Invert', None),
-        ('train_cfg.val_interval', 3),
         ('train_dataloader.dataset.metainfo.mine', 3),
         ('optim_wrapper.paramwise_cfg.custom_keys.head.weight_decay', 0.0),
         ('compile.mode', 'default'),
@@ -271,6 +271,34 @@ def test_what_the_runner_or_a_constructor_reads_passes(name, value):
 def test_misspelt_types_are_refused(name, kind, near):
     with pytest.raises(ValueError, match=f'{name}: nothing is registered as {kind}. Did you mean {near}'):
         load_config(CIFAR, {name: kind})
+
+
+@pytest.mark.parametrize(
+    ('name', 'value', 'missing'),
+    [
+        ('train_cfg.val_interval', 3, 'no validation. .*val_dataloader, val_cfg, val_evaluator is not set'),
+        ('val_dataloader.batch_size', 3, 'no validation. .*and val_cfg, val_evaluator is not set'),
+        ('val_cfg.type', 'ValLoop', 'no validation. .*and val_dataloader, val_evaluator is not set'),
+        ('test_evaluator.type', 'Accuracy', 'no test. .*and test_dataloader, test_cfg is not set'),
+    ],
+)
+def test_settings_of_a_validation_that_is_not_there_are_refused(name, value, missing):
+    with pytest.raises(ValueError, match=f'--cfg-options {name}: the config has {missing}'):
+        load_config(config_folder() / IMAGENET, {name: value})
+
+
+def test_a_validation_that_a_config_gives_passes(write):
+    path = write(
+        "val_dataloader = dict(dataset=dict(type='CIFAR10', data_root='x', split='test'))\n"
+        "val_cfg = dict(type='ValLoop')\nval_evaluator = dict(type='Accuracy')"
+    )
+    cfg = load_config(path, {'train_cfg.val_interval': 3, 'val_dataloader.batch_size': 4})
+    assert cfg.train_cfg.val_interval == 3
+    with pytest.raises(ValueError, match='val_cfg is None, of which .*A config that inherits'):
+        load_config(write('val_cfg = None'), {'val_cfg.type': 'ValLoop'})
+    off = dict.fromkeys(['val_dataloader', 'val_cfg', 'val_evaluator'])
+    assert load_config(path, off).val_cfg is None
+    assert load_config(OWN_COCO, {'train_cfg.val_interval': 3}).train_cfg.val_interval == 3
 
 
 def test_a_type_like_no_other_says_what_registers_more():
