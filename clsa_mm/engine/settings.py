@@ -135,6 +135,8 @@ def _advice(name: str, cfg: Config) -> str:
     known = set(last.values())
     parts = [part for part in reversed(name.split('.')) if not part.isdecimal()]
     meant = [part for part in parts if part in known][:1]
+    if not meant and wrong == 'train_pipeline':  # mmpretrain's
+        return 'Views are set in train_dataloader.dataset.views.'
     meant = meant or [near for part in parts for near in known if near in part.split('_')]
     meant = meant or [near for part in parts for near in known if part in near.split('_')]
     meant = meant or [near for part in parts if (near := nearest(part, known, 0.7))]
@@ -149,6 +151,11 @@ def _advice(name: str, cfg: Config) -> str:
 
 def _check(cfg: Config) -> None:
     """Refuse what no constructor takes, impossible views, and hooks without a type."""
+    for name in BUILT:
+        if name != 'compile' and not isinstance(cfg.get(name), dict | list | tuple | None):
+            raise ValueError(
+                f'{name} is {cfg[name]!r}, but holds settings: set one of them by its full name, {name}.NAME.'
+            )
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):
         for name, owner, known in unknown_arguments(cfg):
             place, hint = name.rpartition('.')[0], _nearest(name, known)

@@ -156,6 +156,8 @@ def test_the_whole_config_in_a_work_dir_passes(tmp_path):
             'train_pipeline.1.transforms.1.num_ops',
             'Did you mean train_dataloader.dataset.views.strong.num_ops',
         ),
+        ('train_pipeline.1.scale', r'it. Views are set in train_dataloader.dataset.views.$'),
+        ('train_cfg', 'train_cfg is 1, but holds settings'),
         ('modle.queue_len', r'Did you mean model.queue_len\?'),
         ('param_schedulers.0.T_max', 'Did you mean param_scheduler or'),
         ('param_scheduler.0.T_max', 'param_scheduler.0: CosineAnnealingLR has no such setting.*T_max'),
