@@ -96,6 +96,6 @@ def _check_evaluated(cfg: Config, name: str) -> None:
     if missing:
         raise ValueError(
             f'--cfg-options {name}: the config has no {dict(val="validation", test="test")[split]}. '
-            f'{", ".join(parts)} belong together, and {", ".join(missing)} is not set; a config that '
+            f'{", ".join(parts)} belong together; missing: {", ".join(missing)}. A config that '
             'inherits this one can give all three.'
         )

@@ -278,10 +278,10 @@ def test_misspelt_types_are_refused(name, kind, near):
 @pytest.mark.parametrize(
     ('name', 'value', 'missing'),
     [
-        ('train_cfg.val_interval', 3, 'no validation. .*val_dataloader, val_cfg, val_evaluator is not set'),
-        ('val_dataloader.batch_size', 3, 'no validation. .*and val_cfg, val_evaluator is not set'),
-        ('val_cfg.type', 'ValLoop', 'no validation. .*and val_dataloader, val_evaluator is not set'),
-        ('test_evaluator.type', 'Accuracy', 'no test. .*and test_dataloader, test_cfg is not set'),
+        ('train_cfg.val_interval', 3, 'no validation. .*missing: val_dataloader, val_cfg, val_evaluator'),
+        ('val_dataloader.batch_size', 3, 'no validation. .*missing: val_cfg, val_evaluator'),
+        ('val_cfg.type', 'ValLoop', 'no validation. .*missing: val_dataloader, val_evaluator'),
+        ('test_evaluator.type', 'Accuracy', 'no test. .*missing: test_dataloader, test_cfg'),
     ],
 )
 def test_settings_of_a_validation_that_is_not_there_are_refused(name, value, missing):
