@@ -14,12 +14,12 @@ from pathlib import Path
 
 import clsa_mm  # noqa: F401  # isort: skip  checks the stack before anything of it is imported
 
-from mmengine.config import DictAction
 from mmengine.dist import init_dist, is_distributed, is_main_process
 from mmengine.registry import init_default_scope
 
 from clsa_mm.checkpoints.read import register_safe_loader
 from clsa_mm.engine.machine import adapt_to_machine
+from clsa_mm.engine.options import OptionsAction
 from clsa_mm.engine.settings import load_config
 from clsa_mm.evaluation import load_features, save_features
 from clsa_mm.evaluation.dataloaders import build_dataloader, build_folder_dataloader
@@ -39,7 +39,9 @@ def parse_args() -> argparse.Namespace:
         help='data of the config (default: train test); all go through its test pipeline',
     )  # fmt: skip
     parser.add_argument('--images', help='instead, all images below this folder, without labels: OUT/images')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='settings to override, key=value')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=OptionsAction, help='settings to override, key=value'
+    )
     parser.add_argument('--trust-checkpoint', action='store_true', help='run code that is in a checkpoint')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)

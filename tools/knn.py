@@ -8,10 +8,10 @@ import argparse
 
 import clsa_mm  # noqa: F401  # isort: skip  checks the stack before anything of it is imported
 
-from mmengine.config import DictAction
 from mmengine.registry import HOOKS, init_default_scope
 
 from clsa_mm.checkpoints.read import register_safe_loader
+from clsa_mm.engine.options import OptionsAction
 from clsa_mm.engine.settings import load_config
 from clsa_mm.evaluation.dataloaders import find_hook
 from clsa_mm.evaluation.frozen_model import build_frozen_model
@@ -29,7 +29,9 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--k', type=int, help="number of neighbours, instead of the config's")
     parser.add_argument('--temperature', type=float, help="instead of the config's")
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='settings to override, key=value')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=OptionsAction, help='settings to override, key=value'
+    )
     parser.add_argument('--trust-checkpoint', action='store_true', help='run code that is in a checkpoint')
     args = parser.parse_args()
     if bool(args.checkpoint) == args.random_init:

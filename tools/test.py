@@ -6,12 +6,12 @@ import os
 import clsa_mm  # noqa: F401  # isort: skip  checks the stack before anything of it is imported
 
 import mmengine
-from mmengine.config import DictAction
 from mmengine.runner import Runner
 
 from clsa_mm.checkpoints.read import register_safe_loader
 from clsa_mm.engine.log_backends import LOG_BACKENDS, add_log_backends
 from clsa_mm.engine.machine import adapt_to_machine
+from clsa_mm.engine.options import OptionsAction
 from clsa_mm.engine.settings import default_work_dir, load_config
 from clsa_mm.integrations.detection_data import check_detection_data
 
@@ -24,7 +24,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--work-dir', help='folder of logs')
     parser.add_argument('--out', help='write the metrics to this .json, .yaml or .pkl file')
     parser.add_argument('--log-to', nargs='+', choices=LOG_BACKENDS, default=[], help='log to these too')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='override the config')
+    parser.add_argument('--cfg-options', nargs='+', action=OptionsAction, help='override the config')
     parser.add_argument('--trust-checkpoint', action='store_true', help='run code that is in a checkpoint')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)

@@ -7,7 +7,7 @@ from pathlib import Path
 import clsa_mm  # noqa: F401  # isort: skip  checks the stack before anything of it is imported
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.runner import Runner
 
 from clsa_mm.checkpoints.read import register_safe_loader
@@ -15,6 +15,7 @@ from clsa_mm.checkpoints.unfinished import unfinished
 from clsa_mm.engine.hooks.own_checkpoints_hook import checkpoint_folder
 from clsa_mm.engine.log_backends import LOG_BACKENDS, add_log_backends
 from clsa_mm.engine.machine import adapt_to_machine
+from clsa_mm.engine.options import OptionsAction
 from clsa_mm.engine.safety_hooks import add_safety_hooks
 from clsa_mm.engine.settings import default_work_dir, load_config
 from clsa_mm.evaluation.dataloaders import find_hook
@@ -52,7 +53,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=OptionsAction,
         help='override the config: key=value, nested keys as a.b.c=value, lists as key="[a,b]"',
     )
     parser.add_argument('--trust-checkpoint', action='store_true', help='run code that is in a checkpoint')

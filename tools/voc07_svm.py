@@ -15,11 +15,11 @@ from pathlib import Path
 import clsa_mm  # noqa: F401  # isort: skip  checks the stack before anything of it is imported
 
 import numpy as np
-from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
 from clsa_mm.checkpoints.read import register_safe_loader
 from clsa_mm.engine.machine import adapt_to_machine
+from clsa_mm.engine.options import OptionsAction
 from clsa_mm.engine.settings import load_config
 from clsa_mm.evaluation import FeatureSet, load_features, save_features
 from clsa_mm.evaluation.dataloaders import build_dataloader
@@ -44,7 +44,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--costs', type=float, nargs='+', default=COSTS, help='values of C to choose from')
     parser.add_argument('--jobs', type=int, default=os.cpu_count(), help='classes trained at the same time')
     parser.add_argument('--out', type=Path, help='write the figures to this .json')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='settings to override, key=value')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=OptionsAction, help='settings to override, key=value'
+    )
     parser.add_argument('--trust-checkpoint', action='store_true', help='run code that is in a checkpoint')
     args = parser.parse_args()
     if bool(args.features) == bool(args.config):

@@ -8,17 +8,19 @@ too; where it does anything else with them, every key may be right and passes.
 import ast
 import functools
 import inspect
+import re
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from mmengine import registry
 from mmengine.hooks import CheckpointHook
+from mmengine.optim import DefaultOptimWrapperConstructor
 from mmengine.registry import DefaultScope, Registry
 
 from clsa_mm.datasets.views.nearest_name import nearest
 from clsa_mm.datasets.views.recipes import RECIPES
-from clsa_mm.engine.detector_settings import unread_by_detector
+from clsa_mm.engine.detector_settings import is_box_sampler, keys_of_box_sampler, unread_by_detector
 from clsa_mm.engine.plain_settings import (
     is_of_a_library,
     is_taken_out,
@@ -28,7 +30,7 @@ from clsa_mm.engine.plain_settings import (
 )
 
 _MODELS = (registry.MODELS, registry.TASK_UTILS, registry.WEIGHT_INITIALIZERS, registry.OPTIMIZERS)
-_DATA = (registry.DATASETS, registry.DATA_SAMPLERS, registry.TRANSFORMS)
+_DATA = (registry.DATASETS, registry.DATA_SAMPLERS, registry.TRANSFORMS, registry.FUNCTIONS)
 _METRICS = (registry.METRICS, registry.EVALUATOR)
 # What the runner builds, and where the types in it are looked up.
 BUILT: dict[str, tuple[Registry, ...]] = dict(
@@ -56,6 +58,14 @@ BUILT: dict[str, tuple[Registry, ...]] = dict(
     custom_imports=(),
 )
 
+# Full names of what any training builds by its type alone, which so has to be registered. Data sets have not:
+# a library may leave out those whose packages are missing, and a tool builds one at most.
+_CONSTRUCTOR = 'optim_wrapper.constructor'
+_REGISTERED = (
+    r'model|optim_wrapper(\.optimizer|\.constructor)?|visualizer|param_scheduler(\.\d+)?'
+    r'|train_cfg|(default|custom)_hooks\.[^.]+'
+)
+
 Arguments = frozenset[str]
 
 
@@ -70,8 +80,8 @@ def unknown_arguments(cfg: Mapping[str, Any]) -> Iterator[tuple[str, str, Argume
     """
     for name in BUILT:
         node = cfg.get(name)
-        # A constructor reads keys of its own, in the optimizer's dictionary too.
-        if not (name == 'optim_wrapper' and node and 'constructor' in node):
+        # A constructor of another's reads keys of its own, in the optimizer's dictionary too.
+        if name != 'optim_wrapper' or constructors_of(node) == [DefaultOptimWrapperConstructor]:
             yield from _unknown(node, name)
 
 
@@ -110,22 +120,45 @@ def _keys_of_part(
     return keys and frozenset(keys)
 
 
-def meant_type(node: Mapping[str, Any], name: str) -> str | None:
-    """Find the registered name that a dictionary's type is but for a few letters.
+def constructors_of(node: object) -> Sequence[Callable]:
+    """What the constructor of an ``optim_wrapper`` stands for, mmengine's own where it names none."""
+    constructor = isinstance(node, dict) and node.get('constructor', DefaultOptimWrapperConstructor)
+    return _called({'type': constructor or DefaultOptimWrapperConstructor}, _CONSTRUCTOR)
+
+
+def remedy_for_type(node: Mapping[str, Any], name: str) -> str | None:
+    """What to write in place of a dictionary's type that nothing is registered as.
 
     Args:
         node: The dictionary.
-        name: Its full name.
+        name: Its full name, or that of the constructor of an ``optim_wrapper``.
 
     Returns:
-        The name; None where the type is registered, or like no other.
+        The remedy; None where the type is registered, or where none may have to be and it is like no other.
     """
     kind = node.get('type')
     if not isinstance(kind, str) or '.' in kind or _called(node, name):
         return None
     # Recipes of views are types too.
-    names = frozenset(RECIPES.module_dict).union(*map(_names, BUILT[name.partition('.')[0]]))
-    return None if kind in names else nearest(kind, names, 0.8)
+    names = frozenset(RECIPES.module_dict).union(*map(_names, _registries(name)))
+    if kind in names:
+        return None
+    certain = re.fullmatch(_REGISTERED, name)
+    near = nearest(kind, names, 0.8) or _transposed(kind, names) or certain and nearest(kind, names)
+    if near:
+        return f'Did you mean {near}?'
+    return 'custom_imports.imports names the modules that register more.' if certain else None
+
+
+def _transposed(kind: str, names: Collection[str]) -> str | None:
+    """The name of the same letters: a slip that leaves a short one little alike."""
+    return next((name for name in sorted(names) if sorted(name) == sorted(kind)), None)
+
+
+def _registries(name: str) -> tuple[Registry, ...]:
+    if name == _CONSTRUCTOR:
+        return (registry.OPTIM_WRAPPER_CONSTRUCTORS,)
+    return BUILT[name.partition('.')[0]]
 
 
 def _names(registry: Registry) -> set[str]:
@@ -144,7 +177,7 @@ def _arguments_in_runner(name: str, node: Mapping[str, Any]) -> Arguments | None
     if name not in types:
         return None
     known = _common_arguments(_called({'type': types[name], **node}, name))
-    more = dict(train_cfg=['by_epoch'], optim_wrapper=['optimizer', 'paramwise_cfg'])
+    more = dict(train_cfg=['by_epoch'], optim_wrapper=['optimizer', 'paramwise_cfg', 'constructor'])
     return known and known.union(more.get(name, ()))
 
 
@@ -158,7 +191,7 @@ def _called(node: Mapping[str, Any], name: str) -> Sequence[Callable]:
     kind = node.get('type')
     if isinstance(kind, str):
         scope = node.get('_scope_') or DefaultScope.get_current_instance().scope_name
-        return _registered(kind, scope, BUILT[name.partition('.')[0]])
+        return _registered(kind, scope, _registries(name))
     return [kind] if callable(kind) else []
 
 
@@ -192,6 +225,8 @@ def arguments_of(call: Callable) -> Arguments | None:
         return named_arguments(call) | {'meta'}
     if not inspect.isclass(call):
         return None if _rest(call) else named_arguments(call)
+    if is_box_sampler(call):
+        return keys_of_box_sampler(call)
     known: Arguments = frozenset()
     for base in call.__mro__:
         if '__new__' in vars(base) and base is not object:

@@ -1,4 +1,4 @@
-"""Which keys of mmdet's ``train_cfg`` and ``test_cfg`` a detector reads: those dictionaries have no type."""
+"""Which keys a detector reads in what takes any: mmdet's ``train_cfg``, ``test_cfg`` and samplers."""
 
 import ast
 import functools
@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from clsa_mm.engine.plain_settings import is_of_a_library
+from clsa_mm.engine.plain_settings import is_of_a_library, named_arguments
 
 # The part of a detector that gets an entry of its ``train_cfg`` or ``test_cfg`` as its own.
 _PART_OF = dict(rpn='rpn_head', rpn_proposal='rpn_head', rcnn='roi_head')
@@ -51,6 +51,28 @@ def unread_by_detector(
             yield from unread_by_detector(child, full, part, classes_of, 'test' if 'prop' in key else mode)
         elif key == 'nms' and isinstance(child, dict) and (keys := _keys_of_nms(child)):
             yield from ((f'{full}.{word}', child.get('type', 'nms'), keys) for word in child.keys() - keys)
+
+
+def is_box_sampler(one: type) -> bool:
+    """Whether a class is a sampler of mmdet's: those take ``**kwargs``, and leave most of them alone."""
+    return any(base.__module__ == 'mmdet.models.task_modules.samplers.base_sampler' for base in one.__mro__)
+
+
+def keys_of_box_sampler(one: type) -> frozenset[str]:
+    """Arguments of a sampler of mmdet's and all its bases, and those that they look up in ``**kwargs``.
+
+    Args:
+        one: The class.
+
+    Returns:
+        The names. A PseudoSampler reads none, but mmdet's own configs give it what its base takes.
+    """
+    known: frozenset[str] = frozenset()
+    for init in (vars(base)['__init__'] for base in one.__mro__[:-1] if '__init__' in vars(base)):
+        nodes = ast.walk(ast.parse(textwrap.dedent(inspect.getsource(init))))
+        looked_up = {key for node in nodes for place, key in _reads(node) if place == 'kwargs'}
+        known |= named_arguments(init) | looked_up
+    return known
 
 
 def _classes_below(node: object, classes_of: ClassesOf) -> Iterator[Callable]:

@@ -19,7 +19,8 @@ from mmengine.utils import import_modules_from_strings
 from clsa_mm.datasets.views.nearest_name import nearest
 from clsa_mm.datasets.views.settings import build_views
 from clsa_mm.engine.config_files import known_hooks, read_config_file, unread_variables
-from clsa_mm.engine.constructors import BUILT, meant_type, unknown_arguments
+from clsa_mm.engine.constructors import BUILT, remedy_for_type, unknown_arguments
+from clsa_mm.engine.options import merge_options
 from clsa_mm.evaluation.dataloaders import find_hook
 
 # Top-level names that something reads: the runner, mmengine's config, tools/benchmarks/transfer.py (metric).
@@ -56,7 +57,7 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     for name in options or {}:
         if name.partition('.')[0] not in read - {'metric'}:  # which is read in the file
             raise ValueError(f'--cfg-options {name}: nothing reads it. {_advice(name, cfg)}')
-    _merge(cfg, options or {})
+    merge_options(cfg, options or {})
     if any(name.partition('.')[0] == 'custom_imports' for name in options or {}):  # the file's are imported
         imports = cfg.get('custom_imports') or {}
         import_modules_from_strings(imports.get('imports'), imports.get('allow_failed_imports', False))
@@ -136,6 +137,8 @@ def _advice(name: str, cfg: Config) -> str:
     known = set(last.values())
     parts = [part for part in reversed(name.split('.')) if not part.isdecimal()]
     meant = [part for part in parts if part in known][:1]
+    if not meant and wrong == 'train_pipeline':  # mmpretrain's
+        return 'Views are set in train_dataloader.dataset.views.'
     meant = meant or [near for part in parts for near in known if near in part.split('_')]
     meant = meant or [near for part in parts for near in known if part in near.split('_')]
     meant = meant or [near for part in parts if (near := nearest(part, known, 0.7))]
@@ -150,6 +153,11 @@ def _advice(name: str, cfg: Config) -> str:
 
 def _check(cfg: Config) -> None:
     """Refuse what no constructor takes, impossible views, and hooks without a type."""
+    for name in BUILT:
+        if name != 'compile' and not isinstance(cfg.get(name), dict | list | tuple | None):
+            raise ValueError(
+                f'{name} is {cfg[name]!r}, but holds settings: set one of them by its full name, {name}.NAME.'
+            )
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):
         for name, owner, known in unknown_arguments(cfg):
             place, hint = name.rpartition('.')[0], _nearest(name, known)
@@ -157,10 +165,10 @@ def _check(cfg: Config) -> None:
                 hint += f' If it is inherited, `_delete_=True` in {place} leaves out all that is.'
             raise ValueError(f'{name}: {owner} has no such setting. {hint}')
         for name, node in settings({key: cfg[key] for key in BUILT if key in cfg}):
-            if isinstance(node, dict) and (near := meant_type(node, name)):
-                raise ValueError(
-                    f'{name}.type: nothing is registered as {node["type"]}. Did you mean {near}?'
-                )
+            typed = {'type': node} if name == 'optim_wrapper.constructor' else node
+            if isinstance(typed, dict) and (remedy := remedy_for_type(typed, name)):
+                place = name if typed is not node else f'{name}.type'
+                raise ValueError(f'{place}: nothing is registered as {typed["type"]}. {remedy}')
     for dataset in _data_sets(cfg.get('train_dataloader')):
         if dataset.get('views') is not None:
             build_views(dataset.views)
@@ -187,30 +195,6 @@ def _check_schedules(cfg: Config) -> None:
                 f'before it: set train_cfg.{length} above {begin}, {name}.begin below {total} (with the end '
                 'of the warm-up), or param_scheduler=None for a constant learning rate.'
             )
-
-
-def _merge(cfg: Config, options: Mapping[str, Any]) -> None:
-    """Merge options as mmengine does, but say what to write where it cannot."""
-    for name in options:
-        node, place = cfg, ''
-        for part in name.split('.'):
-            if isinstance(node, list) and any(isinstance(child, dict | list) for child in node):
-                if not (part.isdecimal() and int(part) < len(node)):
-                    raise ValueError(
-                        f'--cfg-options {name}: {place} has entries 0 to {len(node) - 1}, no {part}.'
-                    )
-                node = node[int(part)]
-            elif not isinstance(node, Config | dict):
-                raise ValueError(
-                    f'--cfg-options {name}: {place} is {node!r}, of which one cannot set a part. '
-                    f'Set it as a whole: {place}=...'
-                )
-            elif part in node:
-                node = node[part]
-            else:
-                break
-            place = f'{place}.{part}'.removeprefix('.')
-    cfg.merge_from_dict(dict(options))
 
 
 def _check_switched_off(cfg: Config, path: Path) -> None:

@@ -156,6 +156,8 @@ def test_the_whole_config_in_a_work_dir_passes(tmp_path):
             'train_pipeline.1.transforms.1.num_ops',
             'Did you mean train_dataloader.dataset.views.strong.num_ops',
         ),
+        ('train_pipeline.1.scale', r'it. Views are set in train_dataloader.dataset.views.$'),
+        ('train_cfg', 'train_cfg is 1, but holds settings'),
         ('modle.queue_len', r'Did you mean model.queue_len\?'),
         ('param_schedulers.0.T_max', 'Did you mean param_scheduler or'),
         ('param_scheduler.0.T_max', 'param_scheduler.0: CosineAnnealingLR has no such setting.*T_max'),
@@ -174,7 +176,8 @@ def test_the_whole_config_in_a_work_dir_passes(tmp_path):
             'Did you mean optim_wrapper.paramwise_cfg.norm_decay_mult',
         ),
         ('default_hooks.checkpont.interval', 'Did you mean default_hooks.checkpoint'),
-        ('custom_hooks.0.interval', 'custom_hooks.0 is no hook'),
+        ('custom_hooks.0.interval', 'there is no list custom_hooks of which to set an entry'),
+        ('model.plugins.0.type', 'there is no list model.plugins of which'),
         ('randomness.sed', 'Did you mean randomness.seed'),
         ('auto_scale_lr.enabled', 'Did you mean auto_scale_lr.enable'),
         ('default_hooks.checkpoint.intervall', 'Did you mean default_hooks.checkpoint.interval'),
@@ -231,7 +234,6 @@ def test_the_metric_of_the_transfer_table_stands_in_the_file(write):
         ('train_dataloader.num_batch_per_epoch', 3),
         ('train_dataloader.dataset.max_corrupt', 3),
         ('train_dataloader.dataset.views.strong.ops.Invert', None),
-        ('train_cfg.val_interval', 3),
         ('train_dataloader.dataset.metainfo.mine', 3),
         ('optim_wrapper.paramwise_cfg.custom_keys.head.weight_decay', 0.0),
         ('compile.mode', 'default'),
@@ -256,11 +258,67 @@ def test_what_the_runner_or_a_constructor_reads_passes(name, value):
         ('param_scheduler.type', 'CosineAnnealingL', 'CosineAnnealingLR'),
         ('train_dataloader.dataset.type', 'ImageFoldr', 'ImageFolder'),
         ('default_hooks.health.type', 'HealthHok', 'HealthHook'),
+        ('model.type', 'CSLA', 'CLSA'),
+        ('optim_wrapper.optimizer.type', 'SDG', 'SGD'),
+        ('optim_wrapper.optimizer.type', 'LAR', 'LARS'),
+        ('model.backbone.norm_cfg.type', 'NB', 'BN'),
+        ('train_dataloader.collate_fn.type', 'default_colate', 'default_collate'),
+        (
+            'optim_wrapper.constructor',
+            'DefaultOptimWraperConstructor',
+            'DefaultOptimWrapperConstructor',
+        ),
     ],
 )
 def test_misspelt_types_are_refused(name, kind, near):
     with pytest.raises(ValueError, match=f'{name}: nothing is registered as {kind}. Did you mean {near}'):
         load_config(CIFAR, {name: kind})
+
+
+@pytest.mark.parametrize(
+    ('name', 'value', 'missing'),
+    [
+        ('train_cfg.val_interval', 3, 'no validation. .*missing: val_dataloader, val_cfg, val_evaluator'),
+        ('val_dataloader.batch_size', 3, 'no validation. .*missing: val_cfg, val_evaluator'),
+        ('val_cfg.type', 'ValLoop', 'no validation. .*missing: val_dataloader, val_evaluator'),
+        ('test_evaluator.type', 'Accuracy', 'no test. .*missing: test_dataloader, test_cfg'),
+    ],
+)
+def test_settings_of_a_validation_that_is_not_there_are_refused(name, value, missing):
+    with pytest.raises(ValueError, match=f'--cfg-options {name}: the config has {missing}'):
+        load_config(config_folder() / IMAGENET, {name: value})
+
+
+def test_a_validation_that_a_config_gives_passes(write):
+    path = write(
+        "val_dataloader = dict(dataset=dict(type='CIFAR10', data_root='x', split='test'))\n"
+        "val_cfg = dict(type='ValLoop')\nval_evaluator = dict(type='Accuracy')"
+    )
+    cfg = load_config(path, {'train_cfg.val_interval': 3, 'val_dataloader.batch_size': 4})
+    assert cfg.train_cfg.val_interval == 3
+    with pytest.raises(ValueError, match='val_cfg is None, of which .*A config that inherits'):
+        load_config(write('val_cfg = None'), {'val_cfg.type': 'ValLoop'})
+    off = dict.fromkeys(['val_dataloader', 'val_cfg', 'val_evaluator'])
+    assert load_config(path, off).val_cfg is None
+    assert load_config(OWN_COCO, {'train_cfg.val_interval': 3}).train_cfg.val_interval == 3
+
+
+def test_a_type_like_no_other_says_what_registers_more():
+    for name in ('model.type', 'optim_wrapper.constructor'):
+        with pytest.raises(ValueError, match=f'{name}: nothing is registered as Xyzzy. custom_imports'):
+            load_config(CIFAR, {name: 'Xyzzy'})
+
+
+def test_naming_the_default_constructor_changes_no_check():
+    constructor = {'optim_wrapper.constructor': 'DefaultOptimWrapperConstructor'}
+    options = {'optim_wrapper.paramwise_cfg.norm_decay_mult': 0.0}
+    assert load_config(CIFAR, constructor | options).optim_wrapper.paramwise_cfg.norm_decay_mult == 0
+    for name in ('paramwise_cfg.norm_decay_mul', 'optimizer.momentm'):
+        with pytest.raises(ValueError, match=f'{name}: .*Did you mean optim_wrapper.{name[:9]}'):
+            load_config(CIFAR, constructor | {f'optim_wrapper.{name}': 0})
+    layerwise = {'optim_wrapper.constructor': 'LearningRateDecayOptimWrapperConstructor'}
+    options = {'optim_wrapper.paramwise_cfg.layer_decay_rate': 0.9, 'default_scope': 'mmpretrain'}
+    assert load_config(CIFAR, layerwise | options).optim_wrapper.paramwise_cfg.layer_decay_rate == 0.9
 
 
 @pytest.mark.parametrize('name', ['data_prefix.image', 'filter_cfg.min_sz'])
@@ -283,6 +341,8 @@ def test_what_a_data_set_does_not_read_is_refused(name):
         ('train_cfg.rcnn.match_low_quality', 'StandardRoIHead has no such setting. There is assigner'),
         ('test_cfg.rcnn.nms_pre', 'StandardRoIHead has no such'),  # the RPN reads it
         ('test_cfg.score_thr', 'FasterRCNN has no such setting. There is rcnn, rpn'),
+        ('train_cfg.rcnn.sampler.pos_fractoin', 'RandomSampler .*Did you mean .*rcnn.sampler.pos_fraction'),
+        ('train_cfg.rpn.sampler.nums', r'RandomSampler .*Did you mean model.train_cfg.rpn.sampler.num\?'),
         ('train_cfg.rpm', r'Did you mean model.train_cfg.rpn\?'),
     ],
 )
@@ -299,6 +359,8 @@ def test_what_a_detector_does_not_read_is_refused(name, message):
         ('test_cfg.rpn.nms.class_agnostic', True),
         ('train_cfg.rpn_proposal.min_bbox_size', 2),
         ('train_cfg.rcnn.sampler.num', 128),
+        ('train_cfg.rcnn.sampler.rng', 3),  # of **kwargs
+        ('train_cfg.rcnn.sampler', dict(type='IoUBalancedNegSampler', num=8, pos_fraction=1, floor_thr=0)),
     ],
 )
 def test_what_a_detector_reads_passes(name, value):

@@ -33,3 +33,16 @@ def test_fewer_images_than_a_batch(tiny_pretraining):
     cfg = tiny_pretraining(**{'train_dataloader.batch_size': 49})
     with pytest.raises(ValueError, match='48 images.*do not fill a batch of 49.*batch_size'):
         Runner.from_cfg(cfg).train()
+
+
+def test_custom_keys_that_match_no_parameter(tiny_pretraining, monkeypatch):
+    keys = {'bakbone': dict(lr_mult=0.1), 'backbone': dict(lr_mult=0.1), 'layer1.0.conv1': dict(lr_mult=1)}
+    options = {'optim_wrapper.paramwise_cfg': dict(custom_keys=keys), 'train_cfg.max_epochs': 1}
+    runner = Runner.from_cfg(tiny_pretraining(**options))
+    warnings = []
+    monkeypatch.setattr(runner.logger, 'warning', lambda line, *a, **k: warnings.append(str(line)))
+    runner.train()
+    idle = [line for line in warnings if 'custom_keys' in line]
+    assert len(idle) == 1
+    assert "custom_keys.bakbone changes nothing: no parameter has 'bakbone' in its name" in idle[0]
+    assert 'backbone' in idle[0].partition('There is')[2]

@@ -14,12 +14,13 @@ import clsa_mm  # noqa: F401  # isort: skip  checks the stack before anything of
 
 import numpy as np
 import torch
-from mmengine.config import ConfigDict, DictAction
+from mmengine.config import ConfigDict
 from mmengine.registry import DATASETS, TRANSFORMS, init_default_scope
 from PIL import Image, ImageDraw
 
 from clsa_mm.datasets import SeededIndex
 from clsa_mm.datasets.transforms import LoadImage, MakeViews
+from clsa_mm.engine.options import OptionsAction
 from clsa_mm.engine.settings import load_config
 
 MARGIN = 8  # pixels between pictures
@@ -45,7 +46,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--seed', type=int, help="seed of the run (default: the config's, or 0)")
     parser.add_argument('--zoom', type=int, help='enlargement (default: 1, more for small views)')
     parser.add_argument('--out', default='work_dirs/views.png', help='picture to write')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='override the config: key=value')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=OptionsAction, help='override the config: key=value'
+    )
     args = parser.parse_args(argv)
     for name in ('num', 'draws', 'zoom'):
         if getattr(args, name) is not None and getattr(args, name) < 1:

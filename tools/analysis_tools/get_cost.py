@@ -12,8 +12,8 @@ from pathlib import Path
 
 import clsa_mm  # noqa: F401  # isort: skip  checks the stack before anything of it is imported
 
-from mmengine.config import DictAction
 
+from clsa_mm.engine.options import OptionsAction
 from clsa_mm.engine.settings import load_config
 from clsa_mm.engine.step_cost import moco_v2_of, step_cost
 
@@ -22,7 +22,9 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('config', nargs='+', help='paths of pretraining configs')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='override the configs: key=value')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=OptionsAction, help='override the configs: key=value'
+    )
     return parser.parse_args()
 
 

@@ -8,8 +8,9 @@ import argparse
 
 import clsa_mm  # noqa: F401  # isort: skip  checks the stack before anything of it is imported
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
+from clsa_mm.engine.options import OptionsAction
 from clsa_mm.engine.settings import holds_settings, load_bases, load_config, settings
 
 
@@ -20,7 +21,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--diff', action='store_true', help='print only what the file and the options change in its bases'
     )
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='override the config: key=value')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=OptionsAction, help='override the config: key=value'
+    )
     return parser.parse_args()
 
 

@@ -3,11 +3,13 @@
 from collections.abc import Callable
 
 from mmengine.hooks import Hook
-from mmengine.optim import OptimWrapper
+from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
+from clsa_mm.engine.constructors import constructors_of
 from clsa_mm.engine.hooks.optimizers import optimizers_of
+from clsa_mm.engine.unwrap import unwrap_model
 
 
 @HOOKS.register_module()
@@ -16,7 +18,8 @@ class TrainingSummaryHook(Hook):
 
     The effective batch is images per process x processes x accumulated iterations. The learning rate is
     the one that the optimizer's schedule starts from, and the line says where it is from: the config,
-    ``auto_scale_lr`` or a resumed checkpoint; in a resumed run also where the schedule stands.
+    ``auto_scale_lr`` or a resumed checkpoint; in a resumed run also where the schedule stands. It warns of
+    entries of ``paramwise_cfg.custom_keys`` that no parameter has in its name.
 
     Raises:
         ValueError: Before training, if there are too few images for a single batch.
@@ -42,6 +45,21 @@ class TrainingSummaryHook(Hook):
             )
         for line in (_batch_line(runner), _learning_rate_line(runner, self._configured), _speed_line(runner)):
             runner.logger.info(line)
+        for key in _idle_custom_keys(runner):
+            runner.logger.warning(
+                f'optim_wrapper.paramwise_cfg.custom_keys.{key} changes nothing: no parameter has {key!r} in '
+                f'its name. There is {", ".join(dict(unwrap_model(runner.model).named_children()))}.'
+            )
+
+
+def _idle_custom_keys(runner: Runner) -> list[str]:
+    wrapper = runner.cfg.get('optim_wrapper') or {}
+    if constructors_of(wrapper) != [DefaultOptimWrapperConstructor]:
+        return []  # another constructor may mean another thing by them
+    keys = (wrapper.get('paramwise_cfg') or {}).get('custom_keys') or {}
+    names = [name for name, _ in unwrap_model(runner.model).named_parameters(remove_duplicate=False)]
+    names = [name if '.' in name else f'.{name}' for name in names]  # so does mmengine
+    return [key for key in keys if not any(key in name for name in names)]
 
 
 def _batch_size(runner: Runner) -> int:
