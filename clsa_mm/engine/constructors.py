@@ -30,7 +30,7 @@ from clsa_mm.engine.plain_settings import (
 )
 
 _MODELS = (registry.MODELS, registry.TASK_UTILS, registry.WEIGHT_INITIALIZERS, registry.OPTIMIZERS)
-_DATA = (registry.DATASETS, registry.DATA_SAMPLERS, registry.TRANSFORMS, registry.FUNCTIONS)
+_DATA = (registry.DATASETS, registry.DATA_SAMPLERS, registry.TRANSFORMS)
 _METRICS = (registry.METRICS, registry.EVALUATOR)
 # What the runner builds, and where the types in it are looked up.
 BUILT: dict[str, tuple[Registry, ...]] = dict(
@@ -158,6 +158,8 @@ def _transposed(kind: str, names: Collection[str]) -> str | None:
 def _registries(name: str) -> tuple[Registry, ...]:
     if name == _CONSTRUCTOR:
         return (registry.OPTIM_WRAPPER_CONSTRUCTORS,)
+    if name.endswith('dataloader.collate_fn'):
+        return (registry.FUNCTIONS,)
     return BUILT[name.partition('.')[0]]
 
 
@@ -189,6 +191,9 @@ def _common_arguments(calls: Sequence[Callable]) -> Arguments | None:
 def _called(node: Mapping[str, Any], name: str) -> Sequence[Callable]:
     """All that the type of a dictionary of this full name may stand for."""
     kind = node.get('type')
+    if isinstance(kind, str) and '.' not in kind and _registries(name) == (registry.FUNCTIONS,):
+        function = registry.FUNCTIONS.get(kind)  # in no scope, as the runner does
+        return [function] if function else []
     if isinstance(kind, str):
         scope = node.get('_scope_') or DefaultScope.get_current_instance().scope_name
         return _registered(kind, scope, _registries(name))

@@ -87,11 +87,11 @@ def _check_place(cfg: Config, name: str) -> None:
 
 def _check_evaluated(cfg: Config, name: str) -> None:
     """Refuse a setting of a validation or a test where there is none, for it would change nothing."""
-    top = '.'.join(name.split('.')[:2])
-    split = 'val' if top in ('train_cfg.val_interval', 'train_cfg.val_begin') else name.partition('_')[0]
-    parts = [f'{split}_{part}' for part in ('dataloader', 'cfg', 'evaluator')]
-    if split not in ('val', 'test') or (split == 'test' and name.partition('.')[0] not in parts):
+    of = re.match(r'(?:train_cfg\.)?(val|test)_', name)
+    if not of:
         return
+    split = of[1]
+    parts = [f'{split}_{part}' for part in ('dataloader', 'cfg', 'evaluator')]
     missing = [part for part in parts if cfg.get(part) is None]
     if missing:
         raise ValueError(
