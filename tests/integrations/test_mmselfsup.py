@@ -57,6 +57,9 @@ def small(path, photographs, work_dir, workers=0):
         'train_cfg.max_epochs': 1,
         'default_hooks.logger.interval': 1,
     }
+    schedules = Config.fromfile(CONFIGS / path).param_scheduler
+    if isinstance(schedules, list):  # after a warm-up that is longer than the run
+        options |= {f'param_scheduler.{i}.begin': 0 for i in range(1, len(schedules))}
     cfg = load_config(CONFIGS / path, options)
     if 'queue_len' in cfg.model:
         cfg.model.queue_len = 16
@@ -64,7 +67,6 @@ def small(path, photographs, work_dir, workers=0):
         for role, size in dict(key=64, weak=64, strong=32).items():
             cfg.train_dataloader.dataset.views[role].size = size
     else:
-        cfg.param_scheduler[-1].begin = 0  # the warm-up alone has 10 epochs
         for views in cfg.train_dataloader.dataset.pipeline[1].transforms:
             views[0].size = 64 if views[0].size == 224 else 32
     adapt_to_machine(cfg)
