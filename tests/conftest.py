@@ -11,7 +11,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.runner import CheckpointLoader
-from small_networks import small_network, small_sizes
+from small_networks import begun_at_once, small_network, small_sizes
 from yapf.yapflib import yapf_api
 
 import clsa_mm  # noqa: F401  registers everything
@@ -88,8 +88,7 @@ def tiny_pretraining(image_root: Path, tmp_path: Path) -> Callable[..., Config]:
             small |= {'default_hooks.watch.images': 4, 'default_hooks.watch.draws': 2}
         if 'knn' in whole.default_hooks:
             small['default_hooks.knn'] = None
-        if isinstance(whole.param_scheduler, list):  # after a warm-up that is longer than the run
-            small |= {f'param_scheduler.{i}.begin': 0 for i in range(1, len(whole.param_scheduler))}
+        small |= begun_at_once(whole.param_scheduler)
         return load_config(path, small | options)
 
     return make

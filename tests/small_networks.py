@@ -27,6 +27,12 @@ def small_network(model: ConfigDict) -> dict[str, object]:
     return options
 
 
+def begun_at_once(schedules: ConfigDict | list[ConfigDict]) -> dict[str, object]:
+    """Options that let what follows a warm-up begin at once: a small run is over before."""
+    number = len(schedules) if isinstance(schedules, list) else 1
+    return {f'param_scheduler.{i}.begin': 0 for i in range(1, number)}
+
+
 def small_sizes(sizes: int | Sequence[int], role: str) -> int | list[int]:
     """32 pixels for key and weak views, 24 for strong ones."""
     pixels = 24 if role == 'strong' else 32

@@ -14,6 +14,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope, Registry
 from mmengine.runner import Runner
+from small_networks import begun_at_once
 
 import clsa_mm
 from clsa_mm.engine.machine import adapt_to_machine
@@ -57,9 +58,7 @@ def small(path, photographs, work_dir, workers=0):
         'train_cfg.max_epochs': 1,
         'default_hooks.logger.interval': 1,
     }
-    schedules = Config.fromfile(CONFIGS / path).param_scheduler
-    if isinstance(schedules, list):  # after a warm-up that is longer than the run
-        options |= {f'param_scheduler.{i}.begin': 0 for i in range(1, len(schedules))}
+    options |= begun_at_once(Config.fromfile(CONFIGS / path).param_scheduler)
     cfg = load_config(CONFIGS / path, options)
     if 'queue_len' in cfg.model:
         cfg.model.queue_len = 16
