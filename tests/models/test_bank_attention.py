@@ -185,6 +185,13 @@ def attend_with_threads(_: int) -> None:
     bank = unit(9001, 16, seed=34, dtype=torch.float32)
     exact = dense(queries.detach(), bank, 0.2)
     results = []
+    product, recorded = kernels._product, []
+
+    def record(*factors: torch.Tensor) -> torch.Tensor:
+        recorded.append(product(*factors).requires_grad)
+        return product(*factors)
+
+    kernels._product = record
     for threads in (1, 2, 3):
         torch.set_num_threads(threads)
         results.append(bank_attention(queries, bank, 0.2))
@@ -192,6 +199,7 @@ def attend_with_threads(_: int) -> None:
         with ThreadPoolExecutor(1) as later:  # begins with the process's number
             assert later.submit(torch.get_num_threads).result() == threads
         torch.testing.assert_close(results[-1], results[0], rtol=0, atol=0)
+    assert recorded and not any(recorded)  # or all logits would stay in memory
     for ours, expected in zip(results[0], exact, strict=True):
         torch.testing.assert_close(ours.detach().double(), expected, rtol=1e-6, atol=1e-6)
 

@@ -99,6 +99,7 @@ def _in_threads(
         return list(pool.map(function, parts))
 
 
+@torch.no_grad()  # whose state belongs to a thread: without it, each part's logits wait for a backward pass
 def _attend_to_part(queries: Tensor, keys: Tensor, scale: float) -> Attention:
     if len(queries) < keys.shape[1]:  # either way a factor gets transposed: the smaller one
         logits = _product(keys, queries).T.contiguous()
