@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from clsa_mm.datasets.views import ROLES, build_views
+from clsa_mm.evaluation.features import global_average_pool
 from clsa_mm.models.losses.attention_kernels import plain_path
 
 
@@ -59,11 +60,19 @@ def step_cost(cfg: Config) -> StepCost:
     """
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     views = build_views(_views(cfg))
-    inputs: dict[str, list[Tensor]] = {
-        role: [torch.randn(1, 3, view.size, view.size) for view in views if view.role == role]
+    images: dict[str, list[Tensor]] = {
+        role: [
+            torch.randint(256, (1, 3, view.size, view.size), dtype=torch.uint8)
+            for view in views
+            if view.role == role
+        ]
         for role in ROLES
     }
+    sample = DataSample().set_gt_label(0)
     model = MODELS.build(cfg.model).eval()
+    batch = model.data_preprocessor(
+        dict(inputs={role: given for role, given in images.items() if given}, data_samples=[sample]), True
+    )
     passes: list[Pass] = []
 
     def note(encoder: nn.Module, arguments: tuple[Tensor]) -> None:
@@ -74,13 +83,13 @@ def step_cost(cfg: Config) -> StepCost:
         if type(module) is type(model.backbone):
             module.register_forward_pre_hook(note)
     with plain_path(), FlopCounterMode(display=False) as counter:  # it knows the products alone
-        losses = model.loss({role: given for role, given in inputs.items() if given}, [DataSample()])
+        losses = model.loss(**batch)
         model.parse_losses(losses)[0].backward()
     return StepCost(tuple(passes), counter.get_total_flops())
 
 
 def moco_v2_of(cfg: Config) -> Config:
-    """MoCo v2 with the backbone, projection and key view of another pretraining config.
+    """MoCo v2 with backbone and key view of another pretraining config, and its projection if it has a queue.
 
     Its step is one forward of the key encoder, and one forward and backward of the query encoder, at the size
     of the key view.
@@ -97,6 +106,13 @@ def moco_v2_of(cfg: Config) -> Config:
     key = _views(cfg).key
     parts = ('backbone', 'neck', 'queue_len', 'feat_dim')
     model = {name: cfg.model[name] for name in parts if name in cfg.model}
+    if 'queue_len' not in model:
+        init_default_scope(cfg.get('default_scope', 'mmpretrain'))
+        backbone = MODELS.build(cfg.model.backbone)
+        backbone.eval()
+        with torch.no_grad():
+            channels = global_average_pool(backbone(torch.zeros(1, 3, key.size, key.size))).shape[1]
+        model['neck'] = dict(type='MoCoV2Neck', in_channels=channels, hid_channels=channels, out_channels=128)
     return Config(
         dict(
             default_scope=cfg.get('default_scope', 'mmpretrain'),

@@ -152,3 +152,20 @@ def test_a_config_without_views_is_refused():
     for count in (step_cost, moco_v2_of):
         with pytest.raises(ValueError, match='dataset has no views.*take a pretraining config such as'):
             count(cfg)
+
+
+@pytest.mark.parametrize(
+    ('name', 'forwards', 'trained', 'ratio'),
+    [
+        # A backward is two forwards: MoCo v2 has four in all, SimCLR six.
+        ('cifar10/simclr_r18_1xb256_200e_cifar10', [], [32, 32], 6 / 4),
+        ('supcon/supcon_r18_1xb256_200e_cifar10', [], [32, 32], 6 / 4),
+        ('supcon/xent_r18_1xb256_200e_cifar10', [], [32, 32], 6 / 4),
+    ],
+)
+def test_algorithms_without_views_by_role(name, forwards, trained, ratio):
+    cfg = Config.fromfile(ROOT / 'configs' / f'{name}.py')
+    cost, baseline = step_cost(cfg), step_cost(moco_v2_of(cfg))
+    assert (cost.sizes(False), cost.sizes(True)) == (forwards, trained)
+    # The stem needs no gradient of its input, of which MoCo v2 has one, SimCLR two.
+    assert cost.flops / baseline.flops == pytest.approx(ratio, rel=0.01)
