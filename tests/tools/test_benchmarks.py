@@ -34,6 +34,19 @@ def test_losses_are_the_same_in_all_ways():
     assert rows == ['official', 'on logits', 'attention'] * 2
 
 
+def test_heads_stand_beside_moco_v2():
+    config = 'configs/clsa-multi_r50_8xb32_200e.py'
+    output = call('bench_heads.py', config, '--batch-size', '4', '--queue-len', '64', '--repeat', '1')
+    rows = [row.strip('| ').split(' | ') for row in output.splitlines() if row.startswith('| ')]
+    assert [row[:2] for row in rows[1:]] == [
+        ['mocov2_r50_8xb32_200e', '1'],
+        ['clsa-multi_r50_8xb32_200e', '6'],
+    ]
+    milliseconds, ratios = zip(*(map(float, row[2:]) for row in rows[1:]), strict=True)
+    assert ratios[0] == 1
+    assert ratios[1] == pytest.approx(milliseconds[1] / milliseconds[0], abs=0.1 * ratios[1])
+
+
 def test_step_cost_prints_both_models_and_the_ratio():
     output = call('step_cost.py', '--batch-size', '2', '--steps', '1', '--warm-up', '0', '--queue-len', '64')
     shares = r'[\d.]+% of it no encoder, watching adds [\d.]+%'
