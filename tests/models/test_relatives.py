@@ -29,7 +29,11 @@ def test_ressl_teaches_views_by_the_key_over_the_queue(name):
     keys, _ = model.encode_keys(inputs['key'][0])
     students = [model.encode_query(view) for view in inputs['strong']]
     terms = [reference.ddm(keys, student, model.queue.keys, 0.1, 0.04) for student in students]
-    torch.testing.assert_close(losses['loss_ddm'], sum(terms) / views, rtol=0, atol=1e-9)
+    expected = sum(terms) / views
+    torch.testing.assert_close(losses['loss_ddm'], expected, rtol=0, atol=1e-9)
+    parameters = [*model.backbone.parameters(), *model.neck.parameters()]
+    gradients = [torch.autograd.grad(loss, parameters) for loss in (losses['loss_ddm'], expected)]
+    torch.testing.assert_close(*gradients, rtol=0, atol=1e-9)
     assert set(losses) == {'loss_ddm', 'positive_similarity', 'negative_similarity', 'feature_std'}
 
 

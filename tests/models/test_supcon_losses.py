@@ -118,8 +118,13 @@ def test_values_of_another_library():
 @pytest.mark.parametrize('scale', [1, 3])
 def test_max_margin_equals_the_equation(margin, scale):
     drawn = scale * features()
-    loss = max_margin_loss(drawn, torch.tensor(LABELS), margin)
-    torch.testing.assert_close(loss, reference.max_margin(drawn, LABELS, margin), **EXACT)
+    loss, expected = (
+        max_margin_loss(drawn, torch.tensor(LABELS), margin),
+        reference.max_margin(drawn, LABELS, margin),
+    )
+    torch.testing.assert_close(loss, expected, **EXACT)
+    gradients = [torch.autograd.grad(value, drawn)[0] for value in (loss, expected)]
+    torch.testing.assert_close(*gradients, **EXACT)
     assert max_margin_loss(drawn[:1], torch.tensor([0]), margin) == 0
 
 
