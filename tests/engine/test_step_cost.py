@@ -8,6 +8,7 @@ import pytest
 from mmengine.analysis import get_model_complexity_info
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
+from shrunken_configs import all_configs
 
 from clsa_mm.datasets.views import build_views
 from clsa_mm.engine.step_cost import Pass, StepCost, epochs_at_equal_compute, moco_v2_of, step_cost
@@ -116,6 +117,40 @@ def test_the_table_of_the_docs():
         flops = sum(map(forward, keys)) + sum(map(forward_and_backward, queries))
         assert float(gflops) == pytest.approx(flops / 1e9, rel=0.005)  # without attention over the bank
         assert float(ratio) == pytest.approx(float(gflops) / 32.53, abs=0.006)
+
+
+def test_the_page_of_all_configs():
+    """Each has one row, with its own views in it."""
+    page = (ROOT / 'docs/methods/all_configs.md').read_text()
+    listed = {}
+    for section in page.split('\n## ')[1:]:
+        folder = re.match(r'`(configs/[\w/]*)`', section).group(1)
+        for names, forwards, trained in re.findall(
+            r'^\| (`.*`) \| ([\dx -]+) \| ([\dx ]+) \|', section, re.M
+        ):
+            for name in re.findall(r'`([\w-]+)`', names):
+                path = str(Path(folder, f'{name}.py'))
+                assert path not in listed
+                listed[path] = sorted(sizes_of(forwards) + sizes_of(trained))
+    configs = [str(Path('configs', name)) for name in all_configs()]
+    expected = [name for name in configs if not re.search('/(benchmarks|baselines)/', name)]
+    assert sorted(listed) == sorted(expected)
+    for path, sizes in listed.items():
+        cfg = Config.fromfile(ROOT / path)
+        views = [view.size for view in build_views(cfg.train_dataloader.dataset.views)]
+        assert set(sizes) == set(views)
+        # Two networks see each view of BYOL and of a symmetric loss; Un-Mix adds mixtures.
+        further = cfg.model.type in ('BYOL', 'BYOLWithDDM', 'UnMix') or cfg.model.get('symmetric')
+        assert (len(sizes) > len(views)) == bool(further)
+
+
+def sizes_of(column: str) -> list[int]:
+    """``2 x 224 96`` -> [224, 224, 96]."""
+    return [
+        int(size)
+        for number, size in re.findall(r'(?:(\d+) x )?(\d+)', column)
+        for _ in range(int(number or 1))
+    ]
 
 
 def test_mmengine_counts_the_forward_alike():
