@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 
 from clsa_mm.checkpoints.read import register_safe_loader
 from clsa_mm.checkpoints.unfinished import unfinished
-from clsa_mm.engine.hooks.own_checkpoints_hook import checkpoint_folder
+from clsa_mm.engine.hooks.atomic_checkpoint_hook import checkpoint_folder
 from clsa_mm.engine.log_backends import LOG_BACKENDS, add_log_backends
 from clsa_mm.engine.machine import adapt_to_machine
 from clsa_mm.engine.options import OptionsAction
@@ -31,7 +31,7 @@ def parse_args() -> argparse.Namespace:
         '--resume',
         nargs='?',
         const='auto',
-        help='resume from this checkpoint, or without a path from the latest one in the work dir',
+        help='resume from this checkpoint, or without a path from the newest whole one of the work dir',
     )
     parser.add_argument('--backbone', help="checkpoint to take the backbone's weights from (benchmarks)")
     parser.add_argument(
@@ -123,11 +123,11 @@ def take_work_dir(cfg: Config, path: str) -> None:
     """Note in the work dir which config file it is of.
 
     Raises:
-        SystemExit: If it, or its folder in the ``out_dir`` of ``CheckpointHook``, has checkpoints, which a
+        SystemExit: If it, or its folder in the ``out_dir`` of its checkpoints, has checkpoints, which a
             training from the start would write over.
     """
     own, record = str(Path(path).resolve()), Path(cfg.work_dir, 'config_path.txt')
-    out_dir = (find_hook(cfg, 'CheckpointHook') or {}).get('out_dir')
+    out_dir = (find_hook(cfg, 'AtomicCheckpointHook') or {}).get('out_dir')
     for folder in {Path(cfg.work_dir), checkpoint_folder(cfg.work_dir, out_dir)}:
         if not cfg.get('resume') and any(folder.glob('*.pth')):
             earlier = record.read_text() if record.exists() else 'an earlier run'

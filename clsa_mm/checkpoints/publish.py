@@ -9,9 +9,10 @@ from mmengine.config import Config
 
 from clsa_mm.checkpoints.backbone import backbone_state_dict, load_backbone
 from clsa_mm.checkpoints.layouts import some, take_apart, weights_of
-from clsa_mm.checkpoints.read import CheckpointError, file_sha256, read_checkpoint
+from clsa_mm.checkpoints.read import CheckpointError, read_checkpoint
 from clsa_mm.checkpoints.targets import plain_meta
 from clsa_mm.checkpoints.unfinished import unfinished
+from clsa_mm.checkpoints.whole import file_sha256
 from clsa_mm.version import __version__
 
 # Import name of the package and the distributions that may bring it.

@@ -5,7 +5,6 @@ A command-line tool calls :func:`register_safe_loader` before it reads anything,
 """
 
 import functools
-import hashlib
 import inspect
 import logging
 import os
@@ -22,6 +21,7 @@ from mmengine.logging import HistoryBuffer, print_log
 from mmengine.runner import CheckpointLoader
 
 from clsa_mm.checkpoints.safe_pickle import load_arrays
+from clsa_mm.checkpoints.whole import file_sha256, flaw_by_hash, hash_file, irregular
 
 # The convention of torch.hub and OpenMMLab: sha256 in the name. Eight digits can also be a date.
 _HASH_IN_NAME = re.compile(r'-(?!20\d{6}\.)([0-9a-f]{8,64})\.\w+$')
@@ -41,7 +41,7 @@ def read_checkpoint(path: str | Path) -> dict:
     Args:
         path: A file that ``torch.save`` wrote (of mmengine, mmpretrain, torchvision, ...), or a
             ``.pkl`` of numpy arrays (detectron2). If its name ends in the first digits of its sha256
-            (``name-1a2b3c4d.pth``), they are checked.
+            (``name-1a2b3c4d.pth``), or a hash stands beside it (``name.pth.sha256``), they are checked.
 
     Returns:
         The saved dictionary, on the CPU; numpy arrays of a ``.pkl`` as tensors.
@@ -53,8 +53,8 @@ def read_checkpoint(path: str | Path) -> dict:
     path = Path(path).expanduser()
     if path.is_dir():
         raise FileNotFoundError(f'{path} is a folder, not a checkpoint file; name a file in it.')
-    if not path.is_file():
-        raise FileNotFoundError(f'There is no checkpoint file {path}; check the path.')
+    if (kind := irregular(path)) is not None:
+        raise FileNotFoundError(f'There is no checkpoint file {path}: it is {kind}. Check the path.')
     _check_hash(path)
     try:
         checkpoint = _load(path, safely=True)
@@ -106,15 +106,6 @@ def register_safe_loader(trusted: bool = False) -> None:
 def load_from_local(filename: str, map_location: object = None) -> dict:
     """:func:`read_checkpoint` as one of mmengine's loaders; its log says "local", the end of this name."""
     return read_checkpoint(filename)
-
-
-def file_sha256(path: Path) -> str:
-    """The sha256 of a file, in hexadecimal digits."""
-    digest = hashlib.sha256()
-    with path.open('rb') as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _load(path: Path, safely: bool) -> Any:
@@ -184,11 +175,16 @@ def _drop_programs(checkpoint: dict, folder: Path) -> None:
         best = Path(str(info[name])).resolve()
         if best.parent != folder or not best.name.startswith('best_'):
             del info[name]
-    info.pop('keep_ckpt_ids', None)  # OwnCheckpointsHook has the run's own
+    info.pop('keep_ckpt_ids', None)  # AtomicCheckpointHook has the run's own
     checkpoint['message_hub'] = dict(log, runtime_info=info)
 
 
 def _check_hash(path: Path) -> None:
+    if (flaw := flaw_by_hash(path)) is not None:
+        raise CheckpointError(
+            f'{path} is {flaw}. Take another checkpoint, or remove {hash_file(path)} if you changed the file '
+            'yourself.'
+        )
     expected = _HASH_IN_NAME.search(path.name)
     if expected is None:
         return

@@ -2,14 +2,15 @@
 
 from clsa_mm.engine.config_bases import register_config_bases
 from clsa_mm.engine.hooks import (
+    AtomicCheckpointHook,
     FiniteGuardHook,
     HealthHook,
     IterationSeedHook,
     KNNHook,
     LinearProbeHook,
+    LogGuardHook,
     LogTestMetricsHook,
     MomentumQueueHook,
-    OwnCheckpointsHook,
     PretrainedBackboneHook,
     ResumeLearningRateHook,
     ResumePositionHook,
@@ -21,15 +22,16 @@ from clsa_mm.engine.hooks import (
 from clsa_mm.engine.log_backends import LOG_BACKENDS, add_log_backends
 
 __all__ = [
+    'AtomicCheckpointHook',
     'LOG_BACKENDS',
     'FiniteGuardHook',
     'HealthHook',
     'IterationSeedHook',
     'KNNHook',
     'LinearProbeHook',
+    'LogGuardHook',
     'LogTestMetricsHook',
     'MomentumQueueHook',
-    'OwnCheckpointsHook',
     'PretrainedBackboneHook',
     'ResumeLearningRateHook',
     'ResumePositionHook',

@@ -226,8 +226,6 @@ def arguments_of(call: Callable) -> Arguments | None:
     Returns:
         The names; None where any may be right.
     """
-    if call is CheckpointHook:  # the rest goes to Runner.save_checkpoint, most of whose arguments it sets
-        return named_arguments(call) | {'meta'}
     if not inspect.isclass(call):
         return None if _rest(call) else named_arguments(call)
     if is_box_sampler(call):
@@ -241,6 +239,8 @@ def arguments_of(call: Callable) -> Arguments | None:
             continue
         if base is object:
             return known
+        if base is CheckpointHook:  # the rest goes to Runner.save_checkpoint, most of whose arguments it sets
+            return known | named_arguments(init) | {'meta'}
         if not inspect.isfunction(init) or hasattr(init, '__wrapped__'):  # a decorator may rename arguments
             return None
         known |= named_arguments(init)

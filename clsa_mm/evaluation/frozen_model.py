@@ -12,7 +12,7 @@ from mmengine.runner import set_random_seed
 from torch import nn
 
 from clsa_mm.checkpoints.backbone import load_backbone_weights
-from clsa_mm.checkpoints.read import file_sha256
+from clsa_mm.checkpoints.whole import file_sha256
 
 
 def build_frozen_model(cfg: Config, checkpoint: str | None) -> nn.Module:

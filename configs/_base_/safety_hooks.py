@@ -1,7 +1,7 @@
 """The hooks that keep a run and its resumes safe; tools/train.py adds them to configs of other libraries."""
 
 default_hooks = dict(
-    own_checkpoints=dict(type='OwnCheckpointsHook'),
+    log_guard=dict(type='LogGuardHook'),
     iteration_seed=dict(type='IterationSeedHook'),
     resume_position=dict(type='ResumePositionHook'),
     resume_learning_rate=dict(type='ResumeLearningRateHook'),

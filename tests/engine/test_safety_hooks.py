@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from mmengine.config import Config
+from mmengine.hooks import CheckpointHook
 
 from clsa_mm.engine.safety_hooks import HOOKS, add_safety_hooks
 from clsa_mm.engine.settings import load_config
@@ -35,7 +36,19 @@ def test_configs_of_other_libraries_get_them(name):
     before = types_of(cfg)
     assert not before & OURS
     add_safety_hooks(cfg)
-    assert types_of(cfg) == before | OURS
+    assert types_of(cfg) == before - {'CheckpointHook'} | OURS | {'AtomicCheckpointHook'}
+
+
+def test_checkpoints_are_ours_wherever_mmengine_writes_them():
+    default = Config(dict())
+    add_safety_hooks(default)
+    assert default.default_hooks.checkpoint == dict(type='AtomicCheckpointHook', interval=1)
+    given = [dict(type='CheckpointHook', interval=5), dict(type=CheckpointHook), dict(type='EMAHook')]
+    custom = Config(dict(default_hooks=dict(checkpoint=None), custom_hooks=given))
+    add_safety_hooks(custom)
+    assert custom.default_hooks.checkpoint is None
+    assert custom.custom_hooks[0] == dict(type='AtomicCheckpointHook', interval=5)
+    assert [hook.type for hook in custom.custom_hooks[1:]] == ['AtomicCheckpointHook', 'EMAHook']
 
 
 def test_one_that_ours_switches_off_stays_off():

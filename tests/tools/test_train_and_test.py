@@ -150,9 +150,9 @@ def test_no_training_writes_over_checkpoints(tmp_path):
 
 
 def test_no_training_writes_over_checkpoints_in_an_out_dir(tmp_path):
-    """CheckpointHook writes to a folder of the work dir's last name there."""
+    """The hook writes to a folder of the work dir's last name there."""
     tool = runpy.run_path(str(ROOT / 'tools/train.py'))
-    hook = dict(type='CheckpointHook', out_dir=str(tmp_path / 'out'))
+    hook = dict(type='AtomicCheckpointHook', out_dir=str(tmp_path / 'out'))
     cfg = Config(dict(work_dir=str(tmp_path / 'work'), default_hooks=dict(checkpoint=hook)))
     (tmp_path / 'out' / 'other').mkdir(parents=True)
     (tmp_path / 'out' / 'other' / 'epoch_1.pth').touch()

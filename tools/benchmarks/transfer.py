@@ -24,7 +24,7 @@ import clsa_mm  # noqa: F401  # isort: skip  checks the stack before anything of
 from commands import ROOT, config_sha256, options, refuse_other_results, remove_checkpoints, run, write
 from mmengine.config import Config
 
-from clsa_mm.checkpoints.read import file_sha256
+from clsa_mm.checkpoints.whole import file_sha256
 from clsa_mm.datasets import check_layout
 
 CONFIGS = Path('configs/benchmarks/classification/transfer')

@@ -1,13 +1,14 @@
 """Hooks: what depends on the runner or on time."""
 
+from clsa_mm.engine.hooks.atomic_checkpoint_hook import AtomicCheckpointHook
 from clsa_mm.engine.hooks.finite_guard_hook import FiniteGuardHook
 from clsa_mm.engine.hooks.health_hook import HealthHook
 from clsa_mm.engine.hooks.iteration_seed_hook import IterationSeedHook
 from clsa_mm.engine.hooks.knn_hook import KNNHook
 from clsa_mm.engine.hooks.linear_probe_hook import LinearProbeHook
+from clsa_mm.engine.hooks.log_guard_hook import LogGuardHook
 from clsa_mm.engine.hooks.log_test_metrics_hook import LogTestMetricsHook
 from clsa_mm.engine.hooks.momentum_queue_hook import MomentumQueueHook
-from clsa_mm.engine.hooks.own_checkpoints_hook import OwnCheckpointsHook
 from clsa_mm.engine.hooks.pretrained_backbone_hook import PretrainedBackboneHook
 from clsa_mm.engine.hooks.resume_learning_rate_hook import ResumeLearningRateHook
 from clsa_mm.engine.hooks.resume_position_hook import ResumePositionHook
@@ -17,14 +18,15 @@ from clsa_mm.engine.hooks.training_summary_hook import TrainingSummaryHook
 from clsa_mm.engine.hooks.watch_hook import WatchHook
 
 __all__ = [
+    'AtomicCheckpointHook',
     'FiniteGuardHook',
     'HealthHook',
     'IterationSeedHook',
     'KNNHook',
     'LinearProbeHook',
+    'LogGuardHook',
     'LogTestMetricsHook',
     'MomentumQueueHook',
-    'OwnCheckpointsHook',
     'PretrainedBackboneHook',
     'ResumeLearningRateHook',
     'ResumePositionHook',
