@@ -110,17 +110,6 @@ def test_a_schedule_that_follows_results_is_refused(train: Train) -> None:
         train(2, plateau, **{LR: 0.03})
 
 
-@pytest.mark.parametrize('interval', [4, 6])
-def test_a_checkpoint_from_within_an_epoch_is_refused(train: Train, interval: int) -> None:
-    """Of its middle, and of its last iteration: both would begin the epoch anew."""
-    checkpoints = dict(type='CheckpointHook', by_epoch=False, interval=interval, save_last=False)
-    _, text = train(1, default_hooks__checkpoint=checkpoints)
-    assert 'by_epoch=False: no run can be resumed from a checkpoint within an epoch' in text
-    message = rf'at iteration {interval}, which is not the end of epoch 0 .*by_epoch=True writes them'
-    with pytest.raises(ValueError, match=message):
-        train(2)
-
-
 def test_epochs_of_another_length_count_in_it(train: Train) -> None:
     """12 iterations of 8 images done, then 3 of 16 an epoch: the run stays within its max_iters."""
     warm_up = [dict(type='LinearLR', start_factor=0.1, by_epoch=True, end=4, convert_to_iter_based=True)]

@@ -1,5 +1,6 @@
 """Hooks: what depends on the runner or on time."""
 
+from clsa_mm.engine.hooks.accumulated_gradients_hook import AccumulatedGradientsHook
 from clsa_mm.engine.hooks.atomic_checkpoint_hook import AtomicCheckpointHook
 from clsa_mm.engine.hooks.finite_guard_hook import FiniteGuardHook
 from clsa_mm.engine.hooks.health_hook import HealthHook
@@ -19,6 +20,7 @@ from clsa_mm.engine.hooks.watch_hook import WatchHook
 
 __all__ = [
     'AtomicCheckpointHook',
+    'AccumulatedGradientsHook',
     'FiniteGuardHook',
     'HealthHook',
     'IterationSeedHook',

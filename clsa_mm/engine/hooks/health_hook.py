@@ -7,6 +7,8 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import Tensor
 
+_IN_CHECKPOINT = 'health'
+
 
 @HOOKS.register_module()
 class HealthHook(Hook):
@@ -50,10 +52,26 @@ class HealthHook(Hook):
         self.patience = patience
         self.chance_margin = chance_margin
         self.collapse_std = collapse_std
-        self._sums: dict[str, Tensor] = {}
+        self._sums: dict[str, Tensor | float] = {}
         self._count = 0
         self._bad_epochs = dict(chance=0, collapse=0)
         self._announced = False
+        self._saved: dict | None = None
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Keep the state of a run that is resumed."""
+        self._saved = checkpoint.get(_IN_CHECKPOINT)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Add the epoch's sums so far, and the number of bad epochs in a row."""
+        sums = {name: float(total) for name, total in self._sums.items()}
+        checkpoint[_IN_CHECKPOINT] = dict(sums=sums, count=self._count, bad_epochs=dict(self._bad_epochs))
+
+    def before_train(self, runner: Runner) -> None:
+        """Continue where a resumed run stood."""
+        if runner.iter and self._saved is not None:
+            self._sums, self._count = dict(self._saved['sums']), self._saved['count']
+            self._bad_epochs = dict(self._saved['bad_epochs'])
 
     def after_train_iter(
         self,

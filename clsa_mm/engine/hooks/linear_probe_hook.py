@@ -79,7 +79,11 @@ class LinearProbeHook(Hook):
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Add the classifier's state."""
         if self.classifier is not None:
-            state = dict(classifier=self.classifier.state_dict(), optimizer=self.optimizer.state_dict())
+            state = dict(
+                classifier=self.classifier.state_dict(),
+                optimizer=self.optimizer.state_dict(),
+                sums=self._sums,
+            )
             checkpoint[_IN_CHECKPOINT] = apply_to(state, lambda x: hasattr(x, 'cpu'), lambda x: x.cpu())
 
     def before_train(self, runner: Runner) -> None:
@@ -168,6 +172,8 @@ class LinearProbeHook(Hook):
             self.classifier.load_state_dict(self._saved['classifier'])
             self.optimizer.load_state_dict(self._saved['optimizer'])
             self.optimizer.param_groups[0].update(self.settings)
+            if (sums := self._saved.get('sums')) is not None:
+                self._sums = sums.to(device)
         self._saved = None
 
     def _learn(self, features: Tensor, labels: Tensor) -> None:
@@ -182,10 +188,10 @@ class LinearProbeHook(Hook):
         sums = torch.stack(
             [hits.double(), loss.detach().double() * len(labels), hits.new_tensor(len(labels))]
         )
+        all_reduce(sums)
         self._sums = sums if self._sums is None else self._sums + sums
 
     def _report(self, runner: Runner) -> None:
-        all_reduce(self._sums)
         hits, loss, number = self._sums.tolist()
         self._sums = None
         scalars = dict(top1=100 * hits / number, loss=loss / number)

@@ -64,7 +64,7 @@ class ResumeLearningRateHook(Hook):
             group.update(given)
         for scheduler, state in zip(schedulers, states, strict=True):
             scheduler.load_state_dict(state)
-        _repeat_steps(schedulers, runner.epoch, runner.iter)
+        _repeat_steps(schedulers, runner.epoch, runner.iter, len(runner.train_dataloader))
         runner.logger.warning(
             f'Resumed with {", ".join(changes)}. The schedules stand where these settings would have brought '
             'them.'
@@ -141,14 +141,15 @@ def _settings_of_schedule(state: dict) -> dict:
     return {name: value for name, value in state.items() if name not in _RUNNING}
 
 
-def _repeat_steps(schedulers: list[_ParamScheduler], epochs: int, iterations: int) -> None:
-    """Step new schedules as a run does: some after each iteration, the others after each epoch."""
+def _repeat_steps(schedulers: list[_ParamScheduler], epochs: int, iterations: int, length: int) -> None:
+    """Step new schedules as a run does: after each iteration, or after each epoch of a length."""
     by_iteration = [scheduler for scheduler in schedulers if not scheduler.by_epoch]
     by_epoch = [scheduler for scheduler in schedulers if scheduler.by_epoch]
     steps = iterations if by_iteration else epochs
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # mmengine's, that no optimizer has stepped in between
-        for step in range(steps):
-            ended = (step + 1) * epochs // steps > step * epochs // steps
+        for step in range(1, steps + 1):
+            # The end of the last epoch may be still to come, though its iterations are done.
+            ended = not by_iteration or (step % length == 0 and step <= epochs * length)
             for scheduler in by_iteration + (by_epoch if ended else []):
                 scheduler.step()

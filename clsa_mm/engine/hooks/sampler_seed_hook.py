@@ -15,7 +15,12 @@ class SamplerSeedHook(DistSamplerSeedHook):
 
     def before_train(self, runner: Runner) -> None:
         """Give the sampler the seed that the runner ended up with."""
-        sampler = runner.train_dataloader.sampler
-        if getattr(sampler, 'seed', runner.seed) != runner.seed:
-            runner.logger.info(f'Samples follow seed {runner.seed} of the resumed run.')
-            sampler.seed = runner.seed
+        follow_seed(runner)
+
+
+def follow_seed(runner: Runner) -> None:
+    """Give the sampler of the training data the runner's seed, and log it where that is another."""
+    sampler = runner.train_dataloader.sampler
+    if getattr(sampler, 'seed', runner.seed) != runner.seed:
+        runner.logger.info(f'Samples follow seed {runner.seed} of the resumed run.')
+        sampler.seed = runner.seed

@@ -8,6 +8,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from clsa_mm.engine.constructors import constructors_of
+from clsa_mm.engine.hooks.batch_size import batch_size
 from clsa_mm.engine.hooks.optimizers import optimizers_of
 from clsa_mm.engine.unwrap import unwrap_model
 
@@ -40,7 +41,7 @@ class TrainingSummaryHook(Hook):
         if not len(runner.train_dataloader):
             raise ValueError(
                 f'{len(runner.train_dataloader.dataset)} images on {runner.world_size} process(es) do not '
-                f'fill a batch of {_batch_size(runner)}, so there is nothing to train on: '
+                f'fill a batch of {batch_size(runner)}, so there is nothing to train on: '
                 'lower train_dataloader.batch_size or give more images'
             )
         for line in (_batch_line(runner), _learning_rate_line(runner, self._configured), _speed_line(runner)):
@@ -62,14 +63,8 @@ def _idle_custom_keys(runner: Runner) -> list[str]:
     return [key for key in keys if not any(key in name for name in names)]
 
 
-def _batch_size(runner: Runner) -> int:
-    loader = runner.train_dataloader
-    # With a batch sampler of its own, as detection's, torch's loader says None.
-    return loader.batch_size or loader.batch_sampler.batch_size
-
-
 def _batch_line(runner: Runner) -> str:
-    per_process = _batch_size(runner)
+    per_process = batch_size(runner)
     accumulated = runner.optim_wrapper._accumulative_counts
     return (
         f'Effective batch: {per_process * runner.world_size * accumulated} images per optimizer step = '

@@ -49,7 +49,7 @@ class WatchHook(Hook):
     """
 
     # After the CheckpointHook: whatever happens here, the epoch's checkpoint is there.
-    priority = 'LOWEST'
+    priority = 'VERY_LOW'
 
     def __init__(
         self,
@@ -100,6 +100,9 @@ class WatchHook(Hook):
         if lacking:
             runner.logger.info(f'WatchHook does not log of {type(model).__name__}: {", ".join(lacking)}.')
         self._gradient = GradientNorm(runner)
+        # Of a run that is resumed within a step: an iteration of that step before may have wanted it.
+        begun = getattr(runner.optim_wrapper, 'inner_count', 0) % _accumulated(runner)
+        self._gradient.wanted = runner.iter // self.interval > (runner.iter - begun) // self.interval
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Decide whether to look at this iteration."""
@@ -164,6 +167,10 @@ class WatchHook(Hook):
             for queries in given[role]:
                 found = score_statistics(queries, given['bank'], self._temperature)
                 self._seen.append({f'{role}_{name}': value for name, value in found.items()})
+
+
+def _accumulated(runner: Runner) -> int:
+    return getattr(runner.optim_wrapper, '_accumulative_counts', 1)
 
 
 def _means(seen: list[dict[str, Tensor]]) -> dict[str, float]:
