@@ -7,6 +7,8 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import Tensor
 
+from clsa_mm.engine.hooks.finite_guard_hook import iteration_skipped
+
 
 @HOOKS.register_module()
 class HealthHook(Hook):
@@ -52,8 +54,14 @@ class HealthHook(Hook):
         self.collapse_std = collapse_std
         self._sums: dict[str, Tensor] = {}
         self._count = 0
+        self._start = 0
         self._bad_epochs = dict(chance=0, collapse=0)
+        self._since = dict(chance=0, collapse=0)
         self._announced = False
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Note where the epoch starts, for the warning."""
+        self._start = runner.iter
 
     def after_train_iter(
         self,
@@ -62,7 +70,9 @@ class HealthHook(Hook):
         data_batch: Any = None,
         outputs: dict | None = None,
     ) -> None:
-        """Add up what is watched."""
+        """Add up what is watched, but for skipped iterations."""
+        if iteration_skipped(runner):
+            return
         names = [name for name in (self.loss, self.chance, self.feature_std) if isinstance(name, str)]
         found = {name: outputs[name].detach() for name in names if name in (outputs or {})}
         if not self._announced and (missing := [name for name in names if name not in found]):
@@ -86,17 +96,19 @@ class HealthHook(Hook):
             if self._lasts('chance', at_chance):
                 runner.logger.warning(
                     f'{self.loss} has stayed at chance for {self.patience} epochs ({loss:.3f} of '
-                    f'{chance:.3f}): nothing is learnt. Lower model.momentum (0.99 for short runs and small '
-                    'data sets), check the learning rate, and look at the views with '
-                    'tools/analysis_tools/browse_views.py.'
+                    f'{chance:.3f}), since iteration {self._since["chance"]}: nothing is learnt. Lower '
+                    'model.momentum (0.99 for short runs and small data sets), check the learning rate, and '
+                    'look at the views with tools/analysis_tools/browse_views.py.'
                 )
         if std is not None and self._lasts('collapse', std < self.collapse_std):
             runner.logger.warning(
-                f'{self.feature_std} has been {std:.1e} for {self.patience} epochs: the features of all '
-                'images are nearly the same, they have collapsed. Lower the learning rate or warm up, and '
-                'check that the images differ.'
+                f'{self.feature_std} has been {std:.1e} for {self.patience} epochs, since iteration '
+                f'{self._since["collapse"]}: the features of all images are nearly the same, they have '
+                'collapsed. Lower the learning rate or warm up, and check that the images differ.'
             )
 
     def _lasts(self, what: str, bad: bool) -> bool:
+        if bad and not self._bad_epochs[what]:
+            self._since[what] = self._start
         self._bad_epochs[what] = self._bad_epochs[what] + 1 if bad else 0
         return self._bad_epochs[what] == self.patience
