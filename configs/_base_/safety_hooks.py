@@ -6,4 +6,5 @@ default_hooks = dict(
     resume_position=dict(type='ResumePositionHook'),
     resume_learning_rate=dict(type='ResumeLearningRateHook'),
     finite_guard=dict(type='FiniteGuardHook'),
+    rank_drift=dict(type='RankDriftHook'),
 )
