@@ -113,5 +113,9 @@ def small_run(
     )
     config |= settings
     # What the hooks read of the config that a run came from.
-    config['cfg'] = dict(default_hooks=hooks, custom_hooks=config.get('custom_hooks'))
+    config['cfg'] = dict(
+        default_hooks=hooks,
+        custom_hooks=config.get('custom_hooks'),
+        model_wrapper_cfg=config.pop('model_wrapper_cfg', None),
+    )
     return Runner(**config)

@@ -7,4 +7,5 @@ default_hooks = dict(
     accumulated_gradients=dict(type='AccumulatedGradientsHook'),
     resume_learning_rate=dict(type='ResumeLearningRateHook'),
     finite_guard=dict(type='FiniteGuardHook'),
+    rank_drift=dict(type='RankDriftHook'),
 )

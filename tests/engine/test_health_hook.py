@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from small_runs import small_model, small_run
 from torch import nn
@@ -29,7 +30,10 @@ def test_warns_once_of_a_loss_that_stays_at_chance(tmp_path, monkeypatch):
     messages = logged(small_run(tmp_path, hooks(), model=stuck, epochs=4), monkeypatch)
     chance = [m for m in messages if 'stayed at chance' in m]
     assert len(chance) == 1
-    assert 'loss_contrastive has stayed at chance for 2 epochs (3.466 of 3.466)' in chance[0]
+    assert (
+        'loss_contrastive has stayed at chance for 2 epochs (3.466 of 3.466), since iteration 0: '
+        in chance[0]
+    )
 
 
 def test_no_warning_of_a_run_that_learns(tmp_path, monkeypatch):
@@ -47,7 +51,34 @@ def test_warns_of_collapsed_features(tmp_path, monkeypatch):
     wrapper = dict(optimizer=dict(type='SGD', lr=0.0))
     runner = small_run(tmp_path, hooks(), model=model, epochs=4, optim_wrapper=wrapper)
     (message,) = [m for m in logged(runner, monkeypatch) if 'collapsed' in m]
-    assert message.startswith('feature_std has been ') and 'for 2 epochs' in message
+    assert message.startswith('feature_std has been ') and 'for 2 epochs, since iteration 0: ' in message
+
+
+def test_names_the_iteration_where_it_began(tmp_path, monkeypatch):
+    class CollapseLater(Hook):
+        def before_train_epoch(self, runner: Runner) -> None:
+            if runner.epoch == 1:
+                nn.init.zeros_(runner.model.neck.fc.weight)
+                nn.init.ones_(runner.model.neck.fc.bias)
+
+    runner = small_run(tmp_path, hooks(), epochs=4, optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.0)))
+    runner.register_hook(CollapseLater())
+    (message,) = [m for m in logged(runner, monkeypatch) if 'collapsed' in m]
+    assert 'for 2 epochs, since iteration 6: ' in message
+
+
+def test_skipped_iterations_are_not_judged(tmp_path, monkeypatch):
+    """A NaN among them would make the mean of the epoch one."""
+    stuck = small_model(head=dict(type='DDMHead', temperature=1e6))
+    guard = dict(finite_guard=dict(type='FiniteGuardHook'))
+    runner = small_run(tmp_path, guard | hooks(), model=stuck, epochs=2)
+    loss = runner.model.head.loss
+    runner.model.head.loss = lambda *views: {
+        name: value * (float('nan') if runner.iter == 7 else 1) for name, value in loss(*views).items()
+    }
+    messages = logged(runner, monkeypatch)
+    assert [m for m in messages if 'in iteration 7, which is skipped' in m]
+    assert [m for m in messages if 'stayed at chance for 2 epochs' in m]
 
 
 class Guesser(nn.Module):

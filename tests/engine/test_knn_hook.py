@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 
 import clsa_mm
 from clsa_mm.engine import KNNHook
+from clsa_mm.engine.hooks.knn_hook import chance_accuracy
 from clsa_mm.engine.settings import load_config
 from clsa_mm.evaluation import extract_features, knn_accuracy
 
@@ -83,6 +84,27 @@ def test_scores_are_logged_everywhere(folder: Path) -> None:
     assert runner.message_hub.get_scalar('knn/top5').current() == expected['top5']
     (log,) = (folder / 'run').rglob('*.log')
     assert f'top1: {expected["top1"]:.2f}' in log.read_text()
+
+
+def test_chance_brings_a_warning(folder: Path, monkeypatch) -> None:
+    """Features that are all the same tell nothing; those of colours do."""
+    train(folder, 'good', [hook_config(folder, interval=1)])
+    assert 'kNN is at chance' not in next((folder / 'good').rglob('*.log')).read_text()
+
+    def collapsed(*arguments: object) -> tuple[torch.Tensor, torch.Tensor]:
+        features, labels = extract_features(*arguments)
+        return torch.ones_like(features), labels
+
+    monkeypatch.setattr('clsa_mm.engine.hooks.knn_hook.extract_features', collapsed)
+    train(folder, 'collapsed', [hook_config(folder, interval=1, before_train=True)])
+    log = next((folder / 'collapsed').rglob('*.log')).read_text()
+    assert 'kNN is at chance after 3 iterations' in log and 'after 0 iterations: always' not in log
+
+
+def test_what_a_guess_seldom_exceeds() -> None:
+    """A coin of 1/2 thrown 100 times: 50 % with a standard deviation of 5 %."""
+    assert chance_accuracy(torch.arange(100) % 2) == pytest.approx(60)
+    assert chance_accuracy(torch.tensor([0, 1, 1, 1])) == pytest.approx(75 + 200 * (3 / 64) ** 0.5)
 
 
 @pytest.mark.parametrize(

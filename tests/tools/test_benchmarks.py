@@ -49,7 +49,7 @@ def test_heads_stand_beside_moco_v2():
 
 def test_step_cost_prints_both_models_and_the_ratio():
     output = call('step_cost.py', '--batch-size', '2', '--steps', '1', '--warm-up', '0', '--queue-len', '64')
-    shares = r'[\d.]+% of it no encoder, watching adds [\d.]+%'
+    shares = r'[\d.]+% of it no encoder, watching adds [\d.]+%, comparing ranks [\d.]+%'
     seconds = {
         name: float(re.search(rf'^{name} +([\d.]+) s per step.* {shares}$', output, re.M).group(1))
         for name in ('MoCo v2', 'CLSA-Single')

@@ -7,7 +7,8 @@ alone (four 224-pixel passes' worth for MoCo v2, and a 96-pixel view's forward a
 For the share that is no encoder, each step is taken again with the encoders left out: unit vectors in place
 of the views, then losses, statistics and backward pass, enqueueing and the momentum update of the key
 encoder, and the finite guard's look at all gradients. What WatchHook computes in one of its iterations is
-timed by itself, and spread over its interval.
+timed by itself, and spread over its interval; so are the fingerprints by which RankDriftHook compares the
+ranks of a run of several, without the exchange of these few kilobytes.
 
     python tools/benchmarks/step_cost.py --batch-size 8 --steps 10
     python tools/benchmarks/step_cost.py --batch-size 64 --steps 50 --amp   # on a GPU
@@ -27,9 +28,10 @@ from mmengine.device import get_device
 from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor, nn
 
-from clsa_mm.engine import WatchHook
+from clsa_mm.engine import RankDriftHook, WatchHook
 from clsa_mm.engine.hooks.finite_guard_hook import all_finite
 from clsa_mm.engine.hooks.gradient_norm import total_norm
+from clsa_mm.engine.hooks.rank_drift_hook import fingerprint, replicated_tensors
 from clsa_mm.evaluation import score_statistics
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
@@ -112,6 +114,14 @@ class Trainer:
         total_norm(gradients).item()
         return time.perf_counter() - start
 
+    def compare(self) -> float:
+        """Seconds of the fingerprints of everything that all ranks have alike."""
+        synchronize()
+        start = time.perf_counter()
+        tensors = replicated_tensors(self.model).values()
+        torch.stack([fingerprint(tensor) for tensor in tensors]).cpu()
+        return time.perf_counter() - start
+
     def _random_queries(self) -> dict[str, list[Tensor]]:
         return {
             role: [F.normalize(torch.randn(len(view), 128, device=view.device), dim=1) for view in views]
@@ -152,6 +162,7 @@ def main() -> None:
     seconds = {name: [] for name in trainers}
     others = {name: [] for name in trainers}
     watching = {name: [] for name in trainers}
+    comparing = {name: [] for name in trainers}
     for step in range(args.warm_up + args.steps):
         for name, trainer in trainers.items():
             elapsed = trainer.step(), trainer.step_without_encoders()
@@ -159,6 +170,7 @@ def main() -> None:
                 seconds[name].append(elapsed[0])
                 others[name].append(elapsed[1])
                 watching[name].append(trainer.watch())
+                comparing[name].append(trainer.compare())
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else 'CPU'
     print(
         f'clsa_mm {clsa_mm.__version__}, torch {torch.__version__}, {device}, '
@@ -169,10 +181,11 @@ def main() -> None:
     for name, median in medians.items():
         share = statistics.median(others[name]) / median
         watched = statistics.median(watching[name]) / WatchHook().interval / median
+        compared = statistics.median(comparing[name]) / RankDriftHook().interval / median
         print(
             f'{name:<12} {median:8.3f} s per step, median of {args.steps} '
             f'(from {min(seconds[name]):.3f} to {max(seconds[name]):.3f}), {share:.2%} of it no encoder, '
-            f'watching adds {watched:.3%}'
+            f'watching adds {watched:.3%}, comparing ranks {compared:.3%}'
         )
     print(f'ratio        {medians["CLSA-Single"] / medians["MoCo v2"]:8.3f}')
 

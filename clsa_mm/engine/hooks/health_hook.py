@@ -7,6 +7,8 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import Tensor
 
+from clsa_mm.engine.hooks.finite_guard_hook import iteration_skipped
+
 _IN_CHECKPOINT = 'health'
 
 
@@ -54,7 +56,9 @@ class HealthHook(Hook):
         self.collapse_std = collapse_std
         self._sums: dict[str, Tensor | float] = {}
         self._count = 0
+        self._start = 0
         self._bad_epochs = dict(chance=0, collapse=0)
+        self._since = dict(chance=0, collapse=0)
         self._announced = False
         self._saved: dict | None = None
 
@@ -65,13 +69,25 @@ class HealthHook(Hook):
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Add the epoch's sums so far, and the number of bad epochs in a row."""
         sums = {name: float(total) for name, total in self._sums.items()}
-        checkpoint[_IN_CHECKPOINT] = dict(sums=sums, count=self._count, bad_epochs=dict(self._bad_epochs))
+        checkpoint[_IN_CHECKPOINT] = dict(
+            sums=sums,
+            count=self._count,
+            start=self._start,
+            bad_epochs=dict(self._bad_epochs),
+            since=dict(self._since),
+        )
 
     def before_train(self, runner: Runner) -> None:
         """Continue where a resumed run stood."""
         if runner.iter and self._saved is not None:
             self._sums, self._count = dict(self._saved['sums']), self._saved['count']
-            self._bad_epochs = dict(self._saved['bad_epochs'])
+            self._start = self._saved['start']
+            self._bad_epochs, self._since = dict(self._saved['bad_epochs']), dict(self._saved['since'])
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Note where the epoch starts, for the warning."""
+        if not self._count:  # else the run was resumed within it
+            self._start = runner.iter
 
     def after_train_iter(
         self,
@@ -80,7 +96,9 @@ class HealthHook(Hook):
         data_batch: Any = None,
         outputs: dict | None = None,
     ) -> None:
-        """Add up what is watched."""
+        """Add up what is watched, but for skipped iterations."""
+        if iteration_skipped(runner):
+            return
         names = [name for name in (self.loss, self.chance, self.feature_std) if isinstance(name, str)]
         found = {name: outputs[name].detach() for name in names if name in (outputs or {})}
         if not self._announced and (missing := [name for name in names if name not in found]):
@@ -104,17 +122,19 @@ class HealthHook(Hook):
             if self._lasts('chance', at_chance):
                 runner.logger.warning(
                     f'{self.loss} has stayed at chance for {self.patience} epochs ({loss:.3f} of '
-                    f'{chance:.3f}): nothing is learnt. Lower model.momentum (0.99 for short runs and small '
-                    'data sets), check the learning rate, and look at the views with '
-                    'tools/analysis_tools/browse_views.py.'
+                    f'{chance:.3f}), since iteration {self._since["chance"]}: nothing is learnt. Lower '
+                    'model.momentum (0.99 for short runs and small data sets), check the learning rate, and '
+                    'look at the views with tools/analysis_tools/browse_views.py.'
                 )
         if std is not None and self._lasts('collapse', std < self.collapse_std):
             runner.logger.warning(
-                f'{self.feature_std} has been {std:.1e} for {self.patience} epochs: the features of all '
-                'images are nearly the same, they have collapsed. Lower the learning rate or warm up, and '
-                'check that the images differ.'
+                f'{self.feature_std} has been {std:.1e} for {self.patience} epochs, since iteration '
+                f'{self._since["collapse"]}: the features of all images are nearly the same, they have '
+                'collapsed. Lower the learning rate or warm up, and check that the images differ.'
             )
 
     def _lasts(self, what: str, bad: bool) -> bool:
+        if bad and not self._bad_epochs[what]:
+            self._since[what] = self._start
         self._bad_epochs[what] = self._bad_epochs[what] + 1 if bad else 0
         return self._bad_epochs[what] == self.patience

@@ -1,5 +1,6 @@
 """Weighted kNN accuracy of the query backbone, measured during pretraining."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,7 +8,7 @@ from mmengine.device import get_device
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS, TRANSFORMS
 from mmengine.runner import Runner
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from clsa_mm.datasets.views.randomness import preserved_generators
@@ -28,7 +29,8 @@ class KNNHook(Hook):
     ``knn/weak_top1`` and so on. With several ranks each
     extracts a shard of the images; the result is that of one process with rank 0's weights and BatchNorm
     statistics, those of the checkpoint, which is written before. Images that cannot be read are left out,
-    with a warning; where the rest does not suffice, the measurement is, and the training goes on.
+    with a warning; where the rest does not suffice, the measurement is, and the training goes on. An accuracy
+    at chance brings a warning.
 
     Args:
         dataset: What the data sets of the bank and of the test images have in common: any data set of
@@ -165,6 +167,7 @@ class KNNHook(Hook):
         bank, bank_labels = extract_features(model, self._loaders[train], 'the kNN bank')
         queries, query_labels = extract_features(model, self._loaders[test], 'the kNN test set')
         self._measured = dict(bank=len(bank), test=len(queries))
+        self._chance = chance_accuracy(query_labels)
         return knn_accuracy(bank.to(device), bank_labels, queries, query_labels, self.k, self.temperature)
 
     def _measure(self, runner: Runner, step: int) -> None:
@@ -177,6 +180,12 @@ class KNNHook(Hook):
             return
         report(runner, 'knn', scores, step)
         runner.logger.info(f'{self.describe(scores)} after {step} iterations')
+        if step and scores['top1'] <= self._chance:
+            runner.logger.warning(
+                f'kNN is at chance after {step} iterations: always naming the most frequent class would give '
+                f'up to {self._chance:.2f} % by luck. The features tell nothing of the classes: look at '
+                'feature_std (collapse) and at the labels of bank and test set.'
+            )
 
     def _prepare(self) -> None:
         """Build the data loaders once and look at an image of each."""
@@ -196,6 +205,18 @@ class KNNHook(Hook):
                 'images.'
             )
         self._loaders = loaders
+
+
+def chance_accuracy(labels: Tensor) -> float:
+    """Accuracy in percent that a classifier which knows nothing seldom exceeds.
+
+    The share p of the most frequent class, and two standard deviations of a guess that is right with p.
+
+    Args:
+        labels: Of the images to classify, int64 of shape (N,).
+    """
+    share = labels.bincount().max().item() / len(labels)
+    return 100 * (share + 2 * math.sqrt(share * (1 - share) / len(labels)))
 
 
 def _with_view(loader: dict, make_view: dict) -> dict:

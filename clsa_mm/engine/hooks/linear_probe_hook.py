@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 from mmengine.utils import apply_to
 from torch import Tensor, nn
 
+from clsa_mm.engine.hooks.finite_guard_hook import iteration_skipped
 from clsa_mm.engine.hooks.place import place_of
 from clsa_mm.engine.hooks.report import report
 from clsa_mm.engine.unwrap import unwrap_model
@@ -116,8 +117,10 @@ class LinearProbeHook(Hook):
         data_batch: dict | None = None,
         outputs: dict | None = None,
     ) -> None:
-        """Learn from the batch, and report."""
+        """Learn from the batch, unless the iteration was skipped, and report."""
         self._waiting = False
+        if iteration_skipped(runner):
+            return
         if self._features is None:
             raise RuntimeError(
                 f'LinearProbeHook: {type(unwrap_model(runner.model)).__name__} did not call its backbone in '

@@ -8,6 +8,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
+from clsa_mm.engine.hooks.finite_guard_hook import iteration_skipped
 from clsa_mm.engine.hooks.optimizers import optimizers_of, skipped_by_scaler
 from clsa_mm.engine.hooks.place import place_of
 from clsa_mm.engine.unwrap import unwrap_model
@@ -19,6 +20,8 @@ class MomentumQueueModel(Protocol):
     """What :class:`MomentumQueueHook` needs of a model.
 
     A :class:`~clsa_mm.models.KeyQueue` under the name ``queue`` has its length checked and its fill reported.
+    Where there is a method ``discard()``, it is called in place of ``enqueue()`` after an iteration that
+    ``FiniteGuardHook`` skips.
 
     Attributes:
         momentum: Share of its old self that the key encoder keeps, in [0, 1].
@@ -40,7 +43,8 @@ class MomentumQueueHook(Hook):
     After each iteration the keys are enqueued; after each iteration in which the optimizer really took a
     step (with gradient accumulation the last of a group; with a gradient scaler not the skipped ones) the
     key encoder takes its momentum step. As both encoders start alike, this is the order of the official
-    code, which updates at the start of the next forward.
+    code, which updates at the start of the next forward. An iteration that ``FiniteGuardHook`` skips changes
+    neither.
 
     Every ``interval`` iterations it logs ``momentum`` and, of a model with a queue, ``queue_fill``.
 
@@ -95,6 +99,10 @@ class MomentumQueueHook(Hook):
     ) -> None:
         """Enqueue and, after an optimizer step, move the key encoder."""
         model = unwrap_model(runner.model)
+        if iteration_skipped(runner):
+            getattr(model, 'discard', lambda: None)()
+            self._optimizer_stepped = False
+            return
         model.enqueue()
         momentum = self.momentum_at(model.momentum, runner.iter, runner.max_iters)
         if self._optimizer_stepped:

@@ -221,6 +221,10 @@ class CLSA(BaseSelfSupervisor):
         self.queue.enqueue(self._pending_keys, self._pending_labels)
         self._pending_keys = None
 
+    def discard(self) -> None:
+        """Forget the keys of the last :meth:`loss`, as of an iteration that does not count."""
+        self._pending_keys = None
+
     def init_weights(self) -> None:
         """Initialise the query encoder and start the key encoder as its copy."""
         super().init_weights()
