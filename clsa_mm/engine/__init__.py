@@ -2,6 +2,7 @@
 
 from clsa_mm.engine.config_bases import register_config_bases
 from clsa_mm.engine.hooks import (
+    CorruptFilesHook,
     FiniteGuardHook,
     HealthHook,
     IterationSeedHook,
@@ -22,6 +23,7 @@ from clsa_mm.engine.log_backends import LOG_BACKENDS, add_log_backends
 
 __all__ = [
     'LOG_BACKENDS',
+    'CorruptFilesHook',
     'FiniteGuardHook',
     'HealthHook',
     'IterationSeedHook',

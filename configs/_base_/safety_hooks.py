@@ -5,5 +5,6 @@ default_hooks = dict(
     iteration_seed=dict(type='IterationSeedHook'),
     resume_position=dict(type='ResumePositionHook'),
     resume_learning_rate=dict(type='ResumeLearningRateHook'),
+    corrupt_files=dict(type='CorruptFilesHook'),
     finite_guard=dict(type='FiniteGuardHook'),
 )

@@ -1,5 +1,6 @@
 """Hooks: what depends on the runner or on time."""
 
+from clsa_mm.engine.hooks.corrupt_files_hook import CorruptFilesHook
 from clsa_mm.engine.hooks.finite_guard_hook import FiniteGuardHook
 from clsa_mm.engine.hooks.health_hook import HealthHook
 from clsa_mm.engine.hooks.iteration_seed_hook import IterationSeedHook
@@ -17,6 +18,7 @@ from clsa_mm.engine.hooks.training_summary_hook import TrainingSummaryHook
 from clsa_mm.engine.hooks.watch_hook import WatchHook
 
 __all__ = [
+    'CorruptFilesHook',
     'FiniteGuardHook',
     'HealthHook',
     'IterationSeedHook',
