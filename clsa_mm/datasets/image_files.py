@@ -1,8 +1,14 @@
 """The image files of a folder."""
 
+import logging
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
+
+from mmengine.logging import print_log
+
+from clsa_mm.datasets.corrupt_files import CorruptFile, kind_of
+from clsa_mm.printable import printable
 
 IMAGE_EXTENSIONS = (
     ".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".gif", ".avif",
@@ -15,46 +21,79 @@ def find_images(
     extensions: tuple[str, ...],
     starts: Sequence[str] = ('',),
     others: Counter[str] | None = None,
+    left_out: list[CorruptFile] | None = None,
 ) -> Iterator[str]:
     """Find images by the sorted names, depth first, without hidden files and folders (leading dot).
 
-    Links to folders are followed, each real folder once; links to nothing or to themselves are left out.
+    Links to folders are followed, each real folder once. Links to nothing or to themselves, pipes, sockets
+    and devices, and folders that cannot be listed are left out.
 
     Args:
         root: A local folder.
         extensions: Of images, in small letters.
         starts: Look in these folders of the root alone. Defaults to ('',): in all of it.
         others: Counts the other files by extension. Defaults to None.
+        left_out: Takes what is left out although it has an image's name, and folders that cannot be listed.
+            Defaults to None.
 
     Yields:
         Paths relative to the root.
+
+    Raises:
+        OSError: The root cannot be listed.
     """
     others = Counter() if others is None else others
+    left_out = [] if left_out is None else left_out
     visited = set() if '' in starts else {_identity(root)}
     folders = [*reversed(starts)]
     while folders:
         folder = folders.pop()
-        if _is_broken_link(os.path.join(root, folder)):  # a start; of the others only whole ones are taken
+        whole = os.path.join(root, folder)
+        if _is_broken_link(whole):  # a start; of the others only whole ones are taken
             others['broken link'] += 1
             continue
-        if (identity := _identity(os.path.join(root, folder))) in visited:
-            continue  # links can form cycles, or show the same images twice
+        try:
+            if (identity := _identity(whole)) in visited:
+                continue  # links can form cycles, or show the same images twice
+            entries = sorted(os.scandir(whole), key=lambda e: e.name)
+        except OSError as error:
+            if not folder:
+                raise
+            left_out.append(CorruptFile(whole, kind_of(error)))
+            continue
         visited.add(identity)
         subfolders = []
-        with os.scandir(os.path.join(root, folder)) as entries:
-            for entry in sorted(entries, key=lambda e: e.name):
-                path = os.path.join(folder, entry.name)
-                if entry.name.startswith('.'):
-                    continue
-                if _is_broken_link(entry.path):
-                    others['broken link'] += 1
-                elif entry.is_dir():
-                    subfolders.append(path)
-                elif entry.name.lower().endswith(extensions) and entry.is_file():
-                    yield path
-                else:
-                    others[os.path.splitext(entry.name)[1].lower() or 'no extension'] += 1
+        for entry in entries:
+            if entry.name.startswith('.'):
+                continue
+            is_image = entry.name.lower().endswith(extensions)
+            broken = _is_broken_link(entry.path)
+            if not broken and entry.is_dir():
+                subfolders.append(os.path.join(folder, entry.name))
+            elif not broken and is_image and entry.is_file():
+                yield os.path.join(folder, entry.name)
+            else:
+                kind = os.path.splitext(entry.name)[1].lower() or 'no extension'
+                others['broken link' if broken else kind] += 1
+                if is_image:
+                    left_out.append(CorruptFile(entry.path, 'missing' if broken else 'no file'))
         folders.extend(reversed(subfolders))
+
+
+def warn_of_left_out(where: str, left_out: Sequence[CorruptFile]) -> None:
+    """Say how many files a search left out, and the first of each kind.
+
+    Args:
+        where: The folder.
+        left_out: By :func:`find_images`.
+    """
+    for kind, number in Counter(file.kind for file in left_out).items():
+        first = next(file.path for file in left_out if file.kind == kind)
+        print_log(
+            f'{printable(where)}: left out {number} x {kind!r}, the first is {printable(first)}',
+            logger='current',
+            level=logging.WARNING,
+        )
 
 
 def is_hidden(path: str) -> bool:

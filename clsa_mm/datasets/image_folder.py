@@ -1,24 +1,26 @@
 """Any folder of images; labels, where they are asked for, are the names of its folders."""
 
-import logging
 import os
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-import torch
-from mmengine.dist import get_rank
-from mmengine.fileio import LocalBackend, get_file_backend, list_from_file
-from mmengine.logging import print_log
+from mmengine import fileio
+from mmengine.fileio import LocalBackend, get_file_backend
 from mmengine.registry import DATASETS
 from mmpretrain.datasets import CustomDataset
 
 from clsa_mm.datasets.class_lists import check_folders, class_folders
+from clsa_mm.datasets.corrupt_files import CorruptFile, CorruptFiles
 from clsa_mm.datasets.folder_classes import folder_classes
-from clsa_mm.datasets.image_files import IMAGE_EXTENSIONS, find_images, is_hidden, missing_folder_message
-from clsa_mm.datasets.transforms.load_image import CorruptImageError, LoadImage
+from clsa_mm.datasets.image_files import (
+    IMAGE_EXTENSIONS,
+    find_images,
+    is_hidden,
+    missing_folder_message,
+    warn_of_left_out,
+)
+from clsa_mm.datasets.transforms.load_image import LoadImage
 from clsa_mm.datasets.transforms.make_views import MakeViews, PackViews
 
 
@@ -30,17 +32,20 @@ class ImageFolder(CustomDataset):
     order is that of the sorted names, depth first. Hidden files and folders (leading dot) are
     left out; links to folders are followed, each real folder once.
 
-    Files that :class:`LoadImage` cannot read or decode, missing ones included, are skipped: each
-    is warned of once and counted, over all workers and epochs of the process (rank) that made the
-    data set. Another image takes the place of such a file, chosen by (index, attempt) alone, and
-    keeps the seed key of the index it stands for. Beyond ``max_corrupt`` files an error ends the
-    run. Any other error of the pipeline goes through, and in ``test_mode`` nothing is replaced.
+    Files that :class:`LoadImage` cannot read or decode, missing ones included, are skipped and counted
+    in ``corrupt`` (:class:`~clsa_mm.datasets.corrupt_files.CorruptFiles`), over all workers and epochs of
+    the process (rank) that made the data set; the first of each kind is warned of. What the scan finds no
+    image files, such as pipes and links to nothing, is in ``left_out``. Another image takes the place of a
+    corrupt one, chosen by (index, attempt) alone, and keeps the seed key of the index it stands for. Beyond
+    ``max_corrupt`` files an error ends the run. Any other error of the pipeline goes through, and in
+    ``test_mode`` nothing is replaced.
 
     Args:
         data_root: Root that ``data_prefix`` and ``ann_file`` are relative to. Defaults to
             ''.
         data_prefix: The folder. Defaults to ''.
-        ann_file: Optional list of image paths relative to the folder, one a line. A label
+        ann_file: Optional list of image paths relative to the folder, one a line, in UTF-8 (other
+            bytes as in the names of the files); ``tools/check_data.py`` writes one. A label
             after the path (OpenMMLab's ``train.txt``) is ignored. Defaults to '': scan.
         extensions: Of image files, in any case. Defaults to
             ``IMAGE_EXTENSIONS``.
@@ -82,7 +87,7 @@ class ImageFolder(CustomDataset):
         self.labels = labels
         self.max_corrupt = max_corrupt
         self.subfolders = None if subfolders is None else class_folders(subfolders)
-        self._rank = get_rank()
+        self.left_out: list[CorruptFile] = []
         super().__init__(data_root, data_prefix, ann_file, with_label=False, extensions=extensions, **kwargs)
 
     def full_init(self) -> None:
@@ -105,7 +110,7 @@ class ImageFolder(CustomDataset):
     @property
     def num_corrupt(self) -> int:
         """Number of corrupt files found so far by this process and its workers."""
-        return int(self._corrupt.sum())
+        return len(self.corrupt)
 
     def prepare_data(self, idx: int) -> dict | None:
         """Run the pipeline on an image, or on its replacement if it is corrupt.
@@ -118,22 +123,7 @@ class ImageFolder(CustomDataset):
         """
         if self.test_mode:
             return super().prepare_data(idx)
-        source = idx
-        for attempt in range(self.max_refetch + 1):
-            if not self._corrupt[source]:
-                try:
-                    data = super().prepare_data(source)
-                except CorruptImageError as error:
-                    self._record_corrupt(int(source), error)
-                else:
-                    if data is not None:
-                        return data
-            # The difference is added so that a SeededIndex keeps its key.
-            source = source + (self._replacement(int(idx), attempt) - int(source))
-        raise RuntimeError(
-            f'{self.max_refetch + 1} images tried in place of number {int(idx)} of '
-            f'{self._where()} are all corrupt or dropped by the pipeline: see the warnings above.'
-        )
+        return self.corrupt.read(super().prepare_data, idx, self.max_refetch + 1)
 
     def load_data_list(self) -> list[dict]:
         """List the images.
@@ -174,7 +164,9 @@ class ImageFolder(CustomDataset):
         if self.subfolders:
             check_folders(root, self.subfolders)
         others: Counter[str] = Counter()
-        paths = list(find_images(root, self.extensions, self.subfolders or ('',), others))
+        starts = self.subfolders or ('',)
+        paths = list(find_images(root, self.extensions, starts, others, self.left_out))
+        warn_of_left_out(self._where(), self.left_out)
         if not paths:
             found = ', '.join(f'{n} x {kind}' for kind, n in others.most_common(10))
             raise FileNotFoundError(
@@ -187,7 +179,7 @@ class ImageFolder(CustomDataset):
 
     def _read_list(self) -> list[str]:
         try:
-            lines = list_from_file(self.ann_file)
+            lines = fileio.get(self.ann_file).decode('utf-8', 'surrogateescape').split('\n')
         except FileNotFoundError as error:
             raise FileNotFoundError(
                 f'The list of images {os.path.abspath(self.ann_file)} does not exist. Mend '
@@ -207,29 +199,4 @@ class ImageFolder(CustomDataset):
         )
 
     def _reset_corrupt(self) -> None:
-        # One flag per image in shared memory: whether workers are forked, spawned or persistent,
-        # all of them and this process see the same flags, and setting one twice does no harm.
-        self._corrupt = torch.zeros(len(self), dtype=torch.bool).share_memory_()
-
-    def _record_corrupt(self, index: int, error: CorruptImageError) -> None:
-        if self._corrupt[index]:
-            return  # another worker has warned of it meanwhile
-        self._corrupt[index] = True
-        count, size = self.num_corrupt, len(self)
-        limit = max(10, size // 100) if self.max_corrupt is None else self.max_corrupt
-        message = f'Skipped corrupt image {count} (limit {limit}, {size} images in all): {error}'
-        if self._rank == 0:
-            print_log(message, logger='current', level=logging.WARNING)
-        else:  # mmengine's logger is silent there
-            print(f'[rank {self._rank}] {message}', file=sys.stderr)
-        if count > limit or count == size:
-            indices = self._corrupt.nonzero().flatten()[:5].tolist()
-            paths = '\n  '.join(self.get_data_info(i)['img_path'] for i in indices)
-            raise RuntimeError(
-                f'{count} of {size} images in {self._where()} are corrupt, the limit is {limit}. '
-                f'Some of them:\n  {paths}\nMend or remove them, or raise max_corrupt.'
-            )
-
-    def _replacement(self, index: int, attempt: int) -> int:
-        words = np.random.SeedSequence((index % len(self), attempt)).generate_state(1, np.uint64)
-        return int(words[0] % np.uint64(len(self)))
+        self.corrupt = CorruptFiles(self, self.max_corrupt, self._where())

@@ -11,7 +11,13 @@ from mmengine.registry import DATASETS
 from mmpretrain.datasets import CustomDataset
 
 from clsa_mm.datasets.class_lists import check_folders, class_folders
-from clsa_mm.datasets.image_files import IMAGE_EXTENSIONS, find_images, missing_folder_message
+from clsa_mm.datasets.corrupt_files import CorruptFile
+from clsa_mm.datasets.image_files import (
+    IMAGE_EXTENSIONS,
+    find_images,
+    missing_folder_message,
+    warn_of_left_out,
+)
 
 
 @DATASETS.register_module()
@@ -46,6 +52,7 @@ class LabelledFolder(CustomDataset):
         **kwargs: Any,
     ) -> None:
         self.subfolders = None if subfolders is None else class_folders(subfolders)
+        self.left_out: list[CorruptFile] = []
         super().__init__(data_root, data_prefix, ann_file, extensions=extensions, **kwargs)
 
     def _find_samples(self) -> list[tuple[str, int]]:
@@ -54,7 +61,11 @@ class LabelledFolder(CustomDataset):
             return super()._find_samples()
         classes = self._class_folders(os.path.abspath(root))
         self.folder_to_idx = {name: number for number, name in enumerate(classes)}
-        found = {name: sorted(find_images(root, self.extensions, (name,))) for name in classes}
+        found = {
+            name: sorted(find_images(root, self.extensions, (name,), left_out=self.left_out))
+            for name in classes
+        }
+        warn_of_left_out(root, self.left_out)
         samples = [(path, number) for number, name in enumerate(classes) for path in found[name]]
         if not samples:
             raise FileNotFoundError(

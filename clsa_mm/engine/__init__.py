@@ -3,6 +3,7 @@
 from clsa_mm.engine.config_bases import register_config_bases
 from clsa_mm.engine.hooks import (
     AtomicCheckpointHook,
+    CorruptFilesHook,
     FiniteGuardHook,
     HealthHook,
     IterationSeedHook,
@@ -25,6 +26,7 @@ from clsa_mm.engine.log_backends import LOG_BACKENDS, add_log_backends
 __all__ = [
     'AtomicCheckpointHook',
     'LOG_BACKENDS',
+    'CorruptFilesHook',
     'FiniteGuardHook',
     'HealthHook',
     'IterationSeedHook',

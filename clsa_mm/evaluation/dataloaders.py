@@ -2,25 +2,23 @@
 
 import copy
 
-import cv2
 import torch
 from mmengine.config import Config
 from mmengine.registry import DATASETS, HOOKS
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from clsa_mm.datasets.transforms.load_image import CorruptImageError
-
-# What our LoadImage and mmcv's LoadImageFromFile raise for a file that is missing or broken. Anything else is
-# a fault of the pipeline and goes through.
-_UNREADABLE = (CorruptImageError, OSError, AssertionError, cv2.error)
+from clsa_mm.datasets.corrupt_files import CorruptFile, CorruptFiles, kind_of
+from clsa_mm.datasets.tolerant import UNREADABLE
 
 
 class ReadableImages(Dataset):
     """A data set in which the next readable image takes the place of one that cannot be read.
 
-    A sample has a further entry, ``unreadable``: why its own image could not be read, or ''. So batches
-    keep their size, on every rank, and whoever takes the samples leaves the marked ones out.
+    A sample has a further entry, ``unreadable``: the kind of fault (of
+    :data:`~clsa_mm.datasets.corrupt_files.KINDS`) and why its own image could not be read, or ''. So batches
+    keep their size, on every rank, and whoever takes the samples leaves the marked ones out. ``corrupt`` has
+    the files.
 
     Args:
         dataset: Of dictionaries.
@@ -28,6 +26,12 @@ class ReadableImages(Dataset):
 
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
+        self.corrupt = CorruptFiles(dataset)
+
+    @property
+    def left_out(self) -> list[CorruptFile]:
+        """What the data set did not take for images."""
+        return getattr(source_of(self.dataset), 'left_out', [])
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -42,8 +46,9 @@ class ReadableImages(Dataset):
         for offset in range(len(self)):
             try:
                 return dict(self.dataset[(index + offset) % len(self)], unreadable=reason)
-            except _UNREADABLE as error:
-                reason = reason or f'{type(error).__name__}: {error}'
+            except UNREADABLE as error:
+                self.corrupt.note((index + offset) % len(self), error)
+                reason = reason or f'{kind_of(error)}: {error}'
         raise ValueError(f'None of the {len(self)} images can be read. One of them: {reason}')
 
 

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from mmengine.dist import is_main_process
+from mmengine.dist import all_gather_object, is_main_process
 from torch import nn
 from torch.utils.data import DataLoader
 
 from clsa_mm.checkpoints.unfinished import unfinished
+from clsa_mm.datasets.corrupt_files import REPORT
+from clsa_mm.evaluation.corrupt_report import merged, write_report
 from clsa_mm.evaluation.dataloaders import source_of
 from clsa_mm.evaluation.features import FeatureBatch, iter_features
 from clsa_mm.evaluation.labels import label_kind, label_matrix, labels_of
@@ -56,7 +58,8 @@ def save_features(
 ) -> Path:
     """Extract the features of a data set into a folder: everything, or nothing on an error.
 
-    Images that cannot be read are left out of features, labels and paths alike. Memory is bounded by a
+    Images that cannot be read are left out of features, labels and paths alike, and listed in
+    ``corrupt_files.json``. Memory is bounded by a
     batch (and the images' paths). ``features.npy`` and ``labels.npy`` are numpy's own files. The features
     are those of the backbone's last output, averaged over positions if it is a map; an earlier stage is
     the config's ``model.backbone.out_indices``. With several ranks all have to call; the main one writes.
@@ -92,6 +95,9 @@ def save_features(
         else:
             for _ in batches:
                 pass
+    found = merged(all_gather_object({folder.name: list(getattr(dataloader.dataset, 'corrupt', ()))}))
+    if found and is_main_process():
+        write_report(folder / REPORT, found)
     return folder
 
 

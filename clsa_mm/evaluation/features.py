@@ -159,7 +159,9 @@ def _warn_of_unreadable(name: str, total: int, reasons: list[str]) -> None:
     """Say which images, of all ranks, were left out and why."""
     reasons = sorted({reason for shard in all_gather_object(reasons) for reason in shard})
     if reasons:
-        shown = '\n  '.join(reasons[:_SHOWN_REASONS] + ['...'] * (len(reasons) > _SHOWN_REASONS))
+        firsts = {reason.partition(':')[0]: reason for reason in reversed(reasons)}  # of each kind
+        order = [*firsts.values(), *(reason for reason in reasons if reason not in firsts.values())]
+        shown = '\n  '.join(order[:_SHOWN_REASONS] + ['...'] * (len(reasons) > _SHOWN_REASONS))
         print_log(
             f'{len(reasons)} of {total} images of {name} cannot be read and are left out:\n  {shown}',
             logger='current',

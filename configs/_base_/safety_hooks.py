@@ -6,6 +6,7 @@ default_hooks = dict(
     resume_position=dict(type='ResumePositionHook'),
     accumulated_gradients=dict(type='AccumulatedGradientsHook'),
     resume_learning_rate=dict(type='ResumeLearningRateHook'),
+    corrupt_files=dict(type='CorruptFilesHook'),
     finite_guard=dict(type='FiniteGuardHook'),
     rank_drift=dict(type='RankDriftHook'),
 )

@@ -277,21 +277,21 @@ def test_unreadable_files(tmp_path: Path) -> None:
     with pytest.raises(CorruptImageError, match='missing.jpg: FileNotFoundError'):
         load(tmp_path / 'missing.jpg')
     (tmp_path / 'folder.jpg').mkdir()
-    with pytest.raises(CorruptImageError, match='folder.jpg: IsADirectoryError'):
+    with pytest.raises(CorruptImageError, match='folder.jpg: a folder, pipe'):
         load(tmp_path / 'folder.jpg')
 
 
-def test_decompression_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decompression_bomb(tmp_path: Path) -> None:
     Image.fromarray(RGB).save(tmp_path / 'a.png')
-    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 100)
     with pytest.raises(CorruptImageError, match='DecompressionBombError'):
-        load(tmp_path / 'a.png')
+        load(tmp_path / 'a.png', max_pixels=100)
+    load(tmp_path / 'a.png', max_pixels=RGB.shape[0] * RGB.shape[1])
+    with pytest.raises(ValueError, match='max_pixels=0 must lie in 1..1073741824'):
+        LoadImage(max_pixels=0)
 
 
 @pytest.mark.parametrize('kind', ['jpeg', 'jpeg with EXIF', 'floating point TIFF'])
-def test_decompression_bomb_of_a_kind_that_opencv_decodes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
+def test_decompression_bomb_of_a_kind_that_opencv_decodes(tmp_path: Path, kind: str) -> None:
     path = tmp_path / 'a.jpg'
     if kind.startswith('jpeg'):
         exif = Image.Exif()
@@ -300,11 +300,10 @@ def test_decompression_bomb_of_a_kind_that_opencv_decodes(
     else:
         path = save_cv2(tmp_path / 'a.tif', RGB.astype(np.float32), (cv2.IMWRITE_TIFF_COMPRESSION, 1))
     height, width = RGB.shape[:2]
-    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', height * width // 2 - 1)
-    with pytest.raises(CorruptImageError, match='DecompressionBombError'):
-        load(path)
-    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', height * width)
-    load(path)
+    with pytest.raises(CorruptImageError, match='DecompressionBombError') as caught:
+        load(path, max_pixels=height * width - 1)
+    assert caught.value.kind == 'too large'
+    load(path, max_pixels=height * width)
 
 
 @pytest.mark.parametrize('options', [dict(progressive=True), dict(comment=b'x' * 60000), dict(dpi=(72, 72))])
@@ -313,20 +312,20 @@ def test_kinds_of_jpeg_equal_pil(tmp_path: Path, options: dict) -> None:
     np.testing.assert_array_equal(load(tmp_path / 'a.jpg'), np.asarray(Image.open(tmp_path / 'a.jpg')))
 
 
-def test_bugs_are_not_taken_for_corrupt_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whatever_a_decoder_raises_is_the_file_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.fromarray(RGB).save(tmp_path / 'a.png')
 
     def broken(*_) -> None:
-        raise TypeError('a bug')
+        raise TypeError('of a plugin')
 
     monkeypatch.setattr(Image, 'open', broken)
-    with pytest.raises(TypeError, match='a bug'):
+    with pytest.raises(CorruptImageError, match='a.png: TypeError: of a plugin'):
         load(tmp_path / 'a.png')
 
 
 def test_error_survives_the_way_from_a_worker() -> None:
-    error = pickle.loads(pickle.dumps(CorruptImageError('a.jpg: why')))
-    assert type(error) is CorruptImageError and str(error) == 'a.jpg: why'
+    error = pickle.loads(pickle.dumps(CorruptImageError('a.jpg: why', 'empty')))
+    assert type(error) is CorruptImageError and str(error) == 'a.jpg: why' and error.kind == 'empty'
 
 
 def test_reads_through_file_back_ends(tmp_path: Path) -> None:
@@ -353,5 +352,5 @@ def test_broken_avif_is_a_corrupt_image(tmp_path: Path) -> None:
         try:
             load(path)
         except CorruptImageError as error:
-            seen.add(type(error.__cause__.__cause__))
+            seen.add(type(error.__cause__))
     assert RuntimeError in seen

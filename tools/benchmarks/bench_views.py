@@ -34,7 +34,7 @@ from mmpretrain.registry import TRANSFORMS
 from PIL import Image
 
 from clsa_mm.datasets import ImageFolder, SeededIndex
-from clsa_mm.datasets.transforms.load_image import decode_image
+from clsa_mm.datasets.transforms.decode_image import decode_image
 from clsa_mm.datasets.transforms.make_views import to_planes
 from clsa_mm.datasets.views import View, build_views
 from clsa_mm.datasets.views.crop import draw_box, resize_box

@@ -2,6 +2,7 @@
 
 from clsa_mm.engine.hooks.accumulated_gradients_hook import AccumulatedGradientsHook
 from clsa_mm.engine.hooks.atomic_checkpoint_hook import AtomicCheckpointHook
+from clsa_mm.engine.hooks.corrupt_files_hook import CorruptFilesHook
 from clsa_mm.engine.hooks.finite_guard_hook import FiniteGuardHook
 from clsa_mm.engine.hooks.health_hook import HealthHook
 from clsa_mm.engine.hooks.iteration_seed_hook import IterationSeedHook
@@ -22,6 +23,7 @@ from clsa_mm.engine.hooks.watch_hook import WatchHook
 __all__ = [
     'AtomicCheckpointHook',
     'AccumulatedGradientsHook',
+    'CorruptFilesHook',
     'FiniteGuardHook',
     'HealthHook',
     'IterationSeedHook',

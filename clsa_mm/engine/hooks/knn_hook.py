@@ -9,7 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS, TRANSFORMS
 from mmengine.runner import Runner
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from clsa_mm.datasets.views.randomness import preserved_generators
 from clsa_mm.engine.hooks.report import report
@@ -109,6 +109,11 @@ class KNNHook(Hook):
                 self.dataloaders[f'{role}_{split}'] = _with_view(self.dataloaders[split], make_view)
         self._loaders: dict[str, DataLoader] = {}
         self._measured: dict[str, int] = {}
+
+    @property
+    def datasets(self) -> dict[str, Dataset]:
+        """The data sets by name, once they are built."""
+        return {f'kNN {name}': loader.dataset for name, loader in self._loaders.items()}
 
     def before_train(self, runner: Runner) -> None:
         """Build the data loaders, so that wrong data fails now and not after the first interval."""

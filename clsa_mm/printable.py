@@ -1,0 +1,19 @@
+"""Text that comes from files, made fit for a terminal or a log."""
+
+
+def printable(text: object) -> str:
+    r"""Escape what a terminal would act on and what no encoding can write.
+
+    A file's name may hold line breaks, escape sequences and bytes that are no UTF-8 (which Python keeps as
+    lone surrogates, PEP 383).
+
+    Args:
+        text: Anything; ``str`` of it is taken.
+
+    Returns:
+        One line of characters that show themselves; a line break is ``\n``, the byte 233 ``\udce9``.
+    """
+    text = str(text)
+    if text.isprintable():
+        return text
+    return ''.join(c if c.isprintable() else c.encode('unicode_escape').decode() for c in text)
