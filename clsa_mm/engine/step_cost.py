@@ -1,14 +1,15 @@
 """What a training step costs: passes of the encoders and floating-point operations, counted on the model."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 from clsa_mm.datasets.views import ROLES, build_views
 from clsa_mm.evaluation.features import global_average_pool
@@ -82,7 +83,9 @@ def step_cost(cfg: Config) -> StepCost:
     for module in model.modules():
         if type(module) is type(model.backbone):
             module.register_forward_pre_hook(note)
-    with plain_path(), FlopCounterMode(display=False) as counter:  # it knows the products alone
+    gradients = {torch.ops.aten.convolution_backward: _convolution_backward}
+    # The counter knows the products alone.
+    with plain_path(), FlopCounterMode(display=False, custom_mapping=gradients) as counter:
         losses = model.loss(**batch)
         model.parse_losses(losses)[0].backward()
     return StepCost(tuple(passes), counter.get_total_flops())
@@ -134,6 +137,17 @@ def epochs_at_equal_compute(epochs: int, reference: StepCost, cost: StepCost) ->
         The nearest whole number of epochs, at least 1.
     """
     return max(1, round(epochs * reference.flops / cost.flops))
+
+
+def _convolution_backward(
+    outputs: Sequence[int], inputs: Sequence[int], weights: Sequence[int], *settings: Any, **_: Any
+) -> int:
+    """Operations of a convolution's backward pass: those of its forward for each of two gradients.
+
+    torch's own formula multiplies those of the weights' gradient by the number of groups.
+    """
+    _, _, _, _, transposed, _, _, wanted = settings  # wanted: gradient of the input, the weights, the bias
+    return sum(wanted[:2]) * conv_flop_count(inputs, weights, outputs, transposed)
 
 
 def _views(cfg: Config) -> dict:

@@ -16,29 +16,35 @@ def score_statistics(queries: Tensor, bank: Bank, temperature: float) -> dict[st
     Args:
         queries: Unit-length queries of the bank's samples, shape (N, C).
         bank: What they are compared with. Of keys that equal the positive one counts as the positive, the
-            others as negatives.
+            others as negatives; of a bank with labels all keys of the query's label are its positives.
         temperature: :math:`\tau` > 0.
 
     Returns:
         Means over the queries, scalars of at least float32: ``positive_score``; ``negative_score`` and
-        ``negative_score_variance`` (mean and variance over a query's negatives); ``positive_probability``,
-        unless the bank does not hold the positives; and ``negative_probability_variance``. Those of
-        negatives are not there where there is none.
+        ``negative_score_variance`` (mean and variance over a query's negatives); ``positive_probability``
+        (of several positives the mean), unless the bank does not hold the positives; and
+        ``negative_probability_variance``. Those of negatives are not there where there is none.
 
     The similarities are formed, a tensor of shape (N, M).
     """
-    positive = bank.positive_similarity(queries)
     scores = bank.similarities(queries)
     probabilities = torch.softmax(scores / temperature, dim=1)
-    found = dict(positive_score=positive)
+    positives = bank.are_positives(queries, scores)
+    found = dict(positive_score=bank.positive_similarity(queries))
     if bank.holds_positives:
-        # Where the positive stands is the bank's affair; its score tells it, and equal ones are alike.
-        place = (scores - positive[:, None]).abs().argmin(dim=1, keepdim=True)
-        found['positive_probability'] = probabilities.gather(1, place)[:, 0]
-        rest = torch.ones_like(scores, dtype=torch.bool).scatter_(1, place, False)
-        scores, probabilities = (values[rest].view(len(values), -1) for values in (scores, probabilities))
-    if scores.shape[1]:
-        found['negative_score'] = scores.mean(dim=1)
-        found['negative_score_variance'] = scores.var(dim=1, correction=0)
-        found['negative_probability_variance'] = probabilities.var(dim=1, correction=0)
+        found['positive_probability'] = _mean_and_variance(probabilities, positives)[0]
+    negatives = ~positives
+    some = negatives.any(dim=1)
+    if some.any():
+        moments = [_mean_and_variance(each[some], negatives[some]) for each in (scores, probabilities)]
+        (found['negative_score'], found['negative_score_variance']), (_, variance) = moments
+        found['negative_probability_variance'] = variance
     return {name: values.mean() for name, values in found.items()}
+
+
+def _mean_and_variance(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Of the values (N, M) in each row that are marked, at least one: each (N,)."""
+    numbers = mask.sum(dim=1)
+    means = values.masked_fill(~mask, 0).sum(dim=1) / numbers
+    squares = (values - means[:, None]).square().masked_fill(~mask, 0)
+    return means, squares.sum(dim=1) / numbers

@@ -122,6 +122,18 @@ class Bank:
                 parts.append(torch.einsum('...nc,npc->...np', queries, self.own.to(queries)))
             return torch.cat(parts, dim=-1)
 
+    def are_positives(self, queries: Tensor, similarities: Tensor) -> Tensor:
+        """Which keys are the positive of queries (N, C), bool of shape (N, M) as their :meth:`similarities`.
+
+        Of keys that equal the positive one is.
+        """
+        found = torch.zeros_like(similarities, dtype=torch.bool)
+        if not self.holds_positives:
+            return found
+        # Where the positive stands is the affair of who made the bank; its score tells it.
+        distances = (similarities - self.positive_similarity(queries)[:, None]).abs()
+        return found.scatter_(1, distances.argmin(dim=1, keepdim=True), True)
+
     def expected_key(self, queries: Tensor, temperature: float) -> Tensor:
         """Expected key (..., N, C) that gradients flow through, by :meth:`similarities`.
 

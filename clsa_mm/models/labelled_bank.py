@@ -48,6 +48,25 @@ class LabelledBank(Bank):
         self.shared_labels = tuple(shared_labels)
         self._means, self._counts = self._class_means()
 
+    @property
+    def negatives(self) -> tuple[Tensor, ...]:
+        """There are no keys that are a negative of every query.
+
+        Raises:
+            ValueError: Always: the shared keys of a query's label are its positives.
+        """
+        raise ValueError(
+            'negatives cannot be transformed or mixed where keys have labels, as positives of a query are '
+            "among them: set model.supervised=False, or model.head.type='DDMHead'"
+        )
+
+    def are_positives(self, queries: Tensor, similarities: Tensor) -> Tensor:
+        """Which keys are positives of queries (N, C), bool of shape (N, M) as their similarities."""
+        parts = [self.labels[:, None] == labels for labels in self.shared_labels]
+        if self.own is not None:
+            parts.append(parts[0].new_ones(self.own.shape[:2]))
+        return torch.cat(parts, dim=1)
+
     def positive_similarity(self, queries: Tensor) -> Tensor:
         """Mean cosine similarity of unit-length queries (..., N, C) and their positives: (..., N)."""
         return dot(queries, self._means)

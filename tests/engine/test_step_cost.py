@@ -182,6 +182,13 @@ def test_configs_of_equal_compute_follow_from_the_cost(budget):
         assert abs(epochs * cost.flops - budget * baseline.flops) <= cost.flops / 2
 
 
+@pytest.mark.parametrize(('name', 'macs'), [('convnext-tiny', 4.46e9), ('timm-efficientnet-b0', 0.39e9)])
+def test_convolutions_in_groups(name, macs):
+    """Multiplications as the networks' papers give them; a step of MoCo v2 takes four times these."""
+    baseline = moco_v2_of(Config.fromfile(ROOT / f'configs/backbones/clsa_{name}_8xb32_200e.py'))
+    assert step_cost(baseline).flops == pytest.approx(4 * 2 * macs, rel=0.03)
+
+
 def test_a_config_without_views_is_refused():
     cfg = Config.fromfile(ROOT / 'configs/benchmarks/classification/linear_r50_8xb32_100e_imagenet.py')
     for count in (step_cost, moco_v2_of):

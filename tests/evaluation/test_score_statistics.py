@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from clsa_mm.evaluation import score_statistics
-from clsa_mm.models import Bank
+from clsa_mm.models import Bank, LabelledBank
 
 N, C, K = 4, 6, 9
 
@@ -62,7 +62,45 @@ def test_a_model_that_knows_nothing():
     found = score_statistics(key.expand(N, C), bank, 0.2)
     assert float(found['positive_probability']) == pytest.approx(1 / (N + K))
     assert float(found['positive_score']) == float(found['negative_score']) == pytest.approx(1)
-    assert float(found['negative_score_variance']) == float(found['negative_probability_variance']) == 0
+    for name in ('score', 'probability'):
+        assert float(found[f'negative_{name}_variance']) == pytest.approx(0, abs=1e-30)
+
+
+@pytest.mark.parametrize('own', [False, True])
+def test_positives_of_a_label(own):
+    """Means over all keys of a query's label, and over all others."""
+    labels, queue_labels = [0, 1, 0], [1, 1, 0, -1, 2]
+    keys, queue, queries = (unit(number, C, seed=seed) for seed, number in enumerate((3, 5, 3)))
+    shared = [] if own else [(keys, labels)]
+    shared.append((queue, queue_labels))
+    bank = LabelledBank(
+        keys,
+        [each for each, _ in shared],
+        torch.tensor(labels),
+        [torch.tensor(each) for _, each in shared],
+        keys[:, None] if own else None,
+    )
+    rows = []
+    for query, key, label in zip(queries, keys, labels, strict=True):
+        met = torch.cat([*(each for each, _ in shared), *([key[None]] if own else [])])
+        their = [other for _, each in shared for other in each] + [label] * own
+        same = [other == label for other in their]
+        scores = [float(query @ other) for other in met]
+        probabilities = [float(p) for p in reference.distribution(query, met, 0.2)]
+        pick = lambda values, wanted: [v for v, s in zip(values, same, strict=True) if s == wanted]  # noqa: E731, B023
+        rows.append(
+            dict(
+                positive_score=statistics.fmean(pick(scores, True)),
+                positive_probability=statistics.fmean(pick(probabilities, True)),
+                negative_score=statistics.fmean(pick(scores, False)),
+                negative_score_variance=statistics.pvariance(pick(scores, False)),
+                negative_probability_variance=statistics.pvariance(pick(probabilities, False)),
+            )
+        )
+    found = score_statistics(queries, bank, 0.2)
+    assert {name: float(value) for name, value in found.items()} == {
+        name: pytest.approx(statistics.fmean(row[name] for row in rows), rel=1e-9) for name in rows[0]
+    }
 
 
 def test_a_positive_without_negatives():

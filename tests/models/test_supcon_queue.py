@@ -14,7 +14,7 @@ from small_runs import Projection, Stem
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from clsa_mm.models import CLSA, DDMHead, LabelledBank
+from clsa_mm.models import CLSA, DDMHead, FeatureTransformHead, LabelledBank, MoCHiHead
 
 EXACT = dict(rtol=0, atol=1e-9)
 LABELS = [[[0, 1, 1], [2, 0, 1]], [[1, 1, 0], [0, 4, 4]], [[3, 3, 3], [1, 0, 0]]]  # by step and rank
@@ -75,6 +75,14 @@ def test_a_bank_of_one_class_has_no_negatives():
     labels = torch.zeros(3, dtype=torch.int64)
     bank = LabelledBank(keys, [keys], labels, [labels])
     assert bank.negative_similarity(keys).abs().max() < 1e-12
+
+
+@pytest.mark.parametrize('head', [FeatureTransformHead(), MoCHiHead(num_hard=2)])
+def test_positives_of_the_queue_are_not_mixed_as_negatives(head):
+    bank, _, _ = made_bank(own=True)
+    bank.own = bank.own[:, :1]  # what bank='own' makes
+    with pytest.raises(ValueError, match='positives of a query are among them: set model.supervised=False'):
+        head([unit(3, 6, seed=3)], [], bank)
 
 
 def test_labels_that_do_not_fit():
