@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from clsa_mm.checkpoints.claims import is_archive, read_archive
+from clsa_mm.checkpoints.plain_pickle import ClaimError
 from clsa_mm.checkpoints.read import CheckpointError, read_checkpoint
 from clsa_mm.checkpoints.whole import flaw_by_hash, has_hash, irregular, saved_at
 
@@ -112,18 +114,19 @@ def _age(path: Path) -> tuple[int, str]:
 
 
 def _flaw_by_sums(path: Path) -> str | None:
-    """By the sums of a zip archive's entries; a file of before torch 1.6 is read."""
+    """By the sums of an archive's entries; a file of before torch 1.6 is read."""
     if not path.stat().st_size:
         return 'empty'
-    if not zipfile.is_zipfile(path):
+    if not is_archive(path):
         try:
             read_checkpoint(path)
         except CheckpointError as error:
             return None if 'could run code' in str(error) else 'cut off, or no checkpoint of torch'
         return None
     try:
+        read_archive(path)
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
-        return f'damaged: {error}'
+    except (ClaimError, zipfile.BadZipFile, EOFError) as error:
+        return f'cut off or damaged: {error}'
     return f'damaged: the sum of its part {damaged} is another' if damaged else None

@@ -10,7 +10,6 @@ import logging
 import os
 import pickle
 import re
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,8 @@ import torch
 from mmengine.logging import HistoryBuffer, print_log
 from mmengine.runner import CheckpointLoader
 
+from clsa_mm.checkpoints.claims import check_claims, is_archive
+from clsa_mm.checkpoints.plain_pickle import ClaimError
 from clsa_mm.checkpoints.safe_pickle import load_arrays
 from clsa_mm.checkpoints.whole import file_sha256, flaw_by_hash, hash_file, irregular
 
@@ -54,10 +55,14 @@ def read_checkpoint(path: str | Path) -> dict:
     if path.is_dir():
         raise FileNotFoundError(f'{path} is a folder, not a checkpoint file; name a file in it.')
     if (kind := irregular(path)) is not None:
-        raise FileNotFoundError(f'There is no checkpoint file {path}: it is {kind}. Check the path.')
+        raise FileNotFoundError(f'There is no checkpoint file {path}; check the path. It is {kind}.')
     _check_hash(path)
     try:
         checkpoint = _load(path, safely=True)
+    except ClaimError as error:
+        raise CheckpointError(
+            f'{path} is refused: {error}. It is damaged, or made to do harm; take another.'
+        ) from error
     except pickle.UnpicklingError as error:
         wanted = re.search(r'GLOBAL (\S+)|(\S+) of a refused object', str(error))
         if wanted is None:
@@ -109,11 +114,12 @@ def load_from_local(filename: str, map_location: object = None) -> dict:
 
 
 def _load(path: Path, safely: bool) -> Any:
-    if path.suffix == '.pkl' and not zipfile.is_zipfile(path):
+    if path.suffix == '.pkl' and not is_archive(path):
         arrays = load_arrays(path) if safely else pickle.loads(path.read_bytes(), encoding='latin1')
         return _as_tensors(arrays)
     if not safely:
         return torch.load(path, map_location='cpu', weights_only=False)
+    check_claims(path)
     with torch.serialization.safe_globals(_allowed_globals()):
         return torch.load(path, map_location='cpu', weights_only=True)
 

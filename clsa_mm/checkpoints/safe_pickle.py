@@ -2,11 +2,12 @@
 
 import pickle
 import re
-from collections import OrderedDict
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+
+from clsa_mm.checkpoints.plain_pickle import PlainUnpickler, latin_bytes, ordered_dict
 
 _NUMBERS = re.compile(r'[<>|=]?(\?|[biufc]\d{1,2}|[bBhHiIlLqQefd])')
 
@@ -25,9 +26,10 @@ def load_arrays(path: str | Path) -> Any:
 
     Raises:
         pickle.UnpicklingError: If the file needs more than the above (its text names what), or is damaged.
+        ClaimError: If it is of a size or depth that no checkpoint has.
     """
     with Path(path).open('rb') as file:
-        return _plain(_ArrayUnpickler(file, encoding='latin1').load())
+        return _plain(PlainUnpickler(file, ARRAYS).load())
 
 
 def dump_arrays(content: Any, file: BinaryIO) -> None:
@@ -66,19 +68,16 @@ class _Type:
 
 
 class _Array:
-    """Stands in for numpy.ndarray and takes its state."""
+    """Stands in for numpy.ndarray; takes its state, and makes an array of a copy of it."""
 
     def __init__(self, shape: tuple = (0,), kind: Any = 'b', data: bytes = b'', order: str = 'C') -> None:
-        self.shape, self.kind, self.data, self.order = shape, kind, data, order
+        kind = kind if isinstance(kind, _Type) else _Type(kind)
+        data = data.encode('latin1') if isinstance(data, str) else data
+        self.value = np.frombuffer(data, kind.resolve()).reshape(shape, order=order).copy()
 
     def __setstate__(self, state: tuple) -> None:
-        _, self.shape, self.kind, fortran, self.data = state
-        self.order = 'F' if fortran else 'C'
-
-    def resolve(self) -> np.ndarray:
-        kind = self.kind if isinstance(self.kind, _Type) else _Type(self.kind)
-        data = self.data.encode('latin1') if isinstance(self.data, str) else self.data
-        return np.frombuffer(data, kind.resolve()).reshape(self.shape, order=self.order).copy()
+        _, shape, kind, fortran, data = state
+        self.__init__(shape, kind, data, 'F' if fortran else 'C')
 
 
 def _scalar(kind: _Type, data: bytes) -> _Array:
@@ -89,36 +88,31 @@ def _frombuffer(data: bytes, kind: _Type, shape: tuple, order: str) -> _Array:
     return _Array(shape, kind, data, order)
 
 
-def _bytes(text: str = '', encoding: str = 'latin1') -> bytes:
-    return text if isinstance(text, bytes) else str(text).encode('latin1')
+def _reconstruct(kind: type, shape: tuple, code: Any) -> _Array:
+    """By which numpy makes an array that gets its shape later."""
+    if kind is not _Array or shape != (0,):
+        raise pickle.UnpicklingError('an array has a shape before it has numbers')
+    return _Array()
 
 
-_STAND_INS = {
+ARRAYS = {
     ('numpy', 'ndarray'): _Array,
     ('numpy', 'dtype'): _Type,
-    ('collections', 'OrderedDict'): OrderedDict,
-    ('_codecs', 'encode'): _bytes,
+    ('collections', 'OrderedDict'): ordered_dict,
+    ('_codecs', 'encode'): latin_bytes,
 }
 for _module in ('builtins', '__builtin__'):
-    _STAND_INS |= {(_module, 'bytearray'): _bytes, (_module, 'bytes'): _bytes}
+    ARRAYS |= {(_module, 'bytearray'): latin_bytes, (_module, 'bytes'): latin_bytes}
 for _core in ('numpy.core', 'numpy._core'):
-    _STAND_INS[f'{_core}.multiarray', '_reconstruct'] = lambda *_: _Array()
-    _STAND_INS[f'{_core}.multiarray', 'scalar'] = _scalar
-    _STAND_INS[f'{_core}.numeric', '_frombuffer'] = _frombuffer
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        try:
-            return _STAND_INS[module, name]
-        except KeyError:
-            raise pickle.UnpicklingError(f'GLOBAL {module}.{name}') from None
+    ARRAYS[f'{_core}.multiarray', '_reconstruct'] = _reconstruct
+    ARRAYS[f'{_core}.multiarray', 'scalar'] = _scalar
+    ARRAYS[f'{_core}.numeric', '_frombuffer'] = _frombuffer
 
 
 def _plain(value: Any) -> Any:
     """Replace the stand-ins, in nested containers too."""
     if isinstance(value, _Array):
-        return value.resolve()
+        return value.value
     if isinstance(value, dict):
         return {_plain(key): _plain(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
