@@ -6,5 +6,6 @@ default_hooks = dict(
     resume_position=dict(type='ResumePositionHook'),
     accumulated_gradients=dict(type='AccumulatedGradientsHook'),
     resume_learning_rate=dict(type='ResumeLearningRateHook'),
+    interrupt=dict(type='InterruptHook'),
     finite_guard=dict(type='FiniteGuardHook'),
 )

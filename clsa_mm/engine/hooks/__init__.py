@@ -3,6 +3,7 @@
 from clsa_mm.engine.hooks.accumulated_gradients_hook import AccumulatedGradientsHook
 from clsa_mm.engine.hooks.finite_guard_hook import FiniteGuardHook
 from clsa_mm.engine.hooks.health_hook import HealthHook
+from clsa_mm.engine.hooks.interrupt_hook import InterruptHook
 from clsa_mm.engine.hooks.iteration_seed_hook import IterationSeedHook
 from clsa_mm.engine.hooks.knn_hook import KNNHook
 from clsa_mm.engine.hooks.linear_probe_hook import LinearProbeHook
@@ -21,6 +22,7 @@ __all__ = [
     'AccumulatedGradientsHook',
     'FiniteGuardHook',
     'HealthHook',
+    'InterruptHook',
     'IterationSeedHook',
     'KNNHook',
     'LinearProbeHook',
