@@ -10,7 +10,7 @@ from clsa_mm.checkpoints.backbone import read_checkpoint
 
 # Of the log: what depends on the clock, or names the folder of the run.
 _CLOCKS = ('time', 'data_time', 'memory')
-_NAMES = ('cfg', 'last_ckpt', 'keep_ckpt_ids', 'best_ckpt')
+_NAMES = ('cfg', 'experiment_name', 'last_ckpt', 'keep_ckpt_ids', 'best_ckpt')
 
 
 def run_state(path: str | Path) -> dict:

@@ -1,9 +1,5 @@
 """Running a config on a machine without a GPU."""
 
-from collections.abc import Mapping
-from datetime import timedelta
-from typing import Any
-
 import mmcv.cnn  # noqa: F401  registers SyncBN
 import torch
 from mmengine.config import Config
@@ -11,23 +7,29 @@ from mmengine.logging import print_log
 from mmengine.registry import MODEL_WRAPPERS, MODELS
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from clsa_mm.engine.process_group import restarted_by_torchrun, start_process_group
+
 
 def adapt_to_machine(cfg: Config) -> None:
-    """Without a GPU, make the config run on the CPU, launched or not; with one, change nothing.
+    """Without a GPU, make the config run on the CPU, launched or not; with one, leave it as it is.
 
     mmengine takes a GPU for granted when processes are launched: it selects one per process before the
-    back end is up. So the gloo process group is started here, from torchrun's environment variables,
-    and the runner finds it running. Synchronised batch norm, which torch has for GPUs only, becomes plain
-    batch norm for the rest of the process, whether a config or a layer's default asks for it, and the log
-    says so; for a single process, mmengine's runner does the same everywhere.
+    back end is up. So the gloo process group is started here, from the launcher's environment variables,
+    and the runner finds it running; so is that of processes which torchrun has restarted, with a GPU too.
+    Synchronised batch norm, which torch has for GPUs only, becomes plain batch norm for the rest of the
+    process, whether a config or a layer's default asks for it, and the log says so; for a single process,
+    mmengine's runner does the same everywhere.
 
     Args:
         cfg: A whole config with ``launcher`` set; changed in place.
 
     Raises:
-        RuntimeError: For a launcher other than ``none`` and ``pytorch``, on a machine without a GPU.
+        RuntimeError: For another launcher than ``none``, ``pytorch`` and ``slurm``, where there is no GPU.
     """
+    started = torch.distributed.is_initialized()
     if torch.cuda.is_available():
+        if cfg.launcher == 'pytorch' and restarted_by_torchrun() and not started:
+            start_process_group(cfg.launcher, cfg.env_cfg.dist_cfg)
         return
     cfg.env_cfg.dist_cfg.backend = 'gloo'
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
@@ -35,23 +37,15 @@ def adapt_to_machine(cfg: Config) -> None:
             cfg[name].pin_memory = False
     if cfg.launcher == 'none':
         return
-    if cfg.launcher != 'pytorch':
+    if cfg.launcher not in ('pytorch', 'slurm'):
         raise RuntimeError(
             f'no GPU here, and --launcher {cfg.launcher} needs one: start the processes with torchrun '
             '(tools/dist_train.sh) inside the job, which works without'
         )
     _replace_sync_bn(cfg)
     _wrap_without_gpu(cfg)
-    if not torch.distributed.is_initialized():
-        _start_gloo(cfg.env_cfg.dist_cfg)
-
-
-def _start_gloo(dist_cfg: Mapping[str, Any]) -> None:
-    """Start the process group as mmengine's ``init_dist`` does, with all that the config says of it."""
-    settings = {name: value for name, value in dist_cfg.items() if name not in ('backend', 'init_backend')}
-    if settings.get('timeout') is not None:
-        settings['timeout'] = timedelta(seconds=settings['timeout'])
-    torch.distributed.init_process_group('gloo', **settings)
+    if not started:
+        start_process_group(cfg.launcher, cfg.env_cfg.dist_cfg)
 
 
 def _wrap_without_gpu(cfg: Config) -> None:

@@ -7,6 +7,7 @@ default_hooks = dict(
     accumulated_gradients=dict(type='AccumulatedGradientsHook'),
     resume_learning_rate=dict(type='ResumeLearningRateHook'),
     corrupt_files=dict(type='CorruptFilesHook'),
+    interrupt=dict(type='InterruptHook'),
     finite_guard=dict(type='FiniteGuardHook'),
     rank_drift=dict(type='RankDriftHook'),
 )

@@ -1,3 +1,4 @@
+import os
 from datetime import timedelta
 
 import pytest
@@ -74,16 +75,57 @@ def test_what_the_config_says_of_the_process_group_holds(machine) -> None:
     """mmengine, which starts it on GPUs, takes the timeout in seconds too."""
     started = []
     machine.setattr(torch.distributed, 'is_initialized', lambda: False)
-    machine.setattr(
-        torch.distributed, 'init_process_group', lambda *args, **more: started.append((args, more))
-    )
+    machine.setattr(torch.distributed, 'init_process_group', lambda **settings: started.append(settings))
     cfg = config('pytorch')
     cfg.env_cfg.dist_cfg.update(timeout=90, init_method='env://', init_backend='torch')
     adapt_to_machine(cfg)
-    assert started == [(('gloo',), dict(timeout=timedelta(minutes=1, seconds=30), init_method='env://'))]
+    expected = dict(backend='gloo', timeout=timedelta(minutes=1, seconds=30), init_method='env://')
+    assert started == [expected]
     assert cfg.env_cfg.dist_cfg.timeout == 90
     adapt_to_machine(config('pytorch'))
-    assert started[1] == (('gloo',), {})
+    assert started[1] == dict(backend='gloo')
+
+
+def test_slurm_without_a_gpu(machine, tmp_path) -> None:
+    """Names of nodes come from Slurm's own command, as there are patterns in them."""
+    command = tmp_path / 'scontrol'
+    command.write_text('#!/bin/sh\n[ "$*" = "show hostnames node[3-4]" ] && printf "node3\\nnode4\\n"\n')
+    command.chmod(0o755)
+    job = dict(NODELIST='node[3-4]', NTASKS='8', PROCID='5', LOCALID='1')
+    for name, value in job.items():
+        machine.setenv(f'SLURM_{name}', value)
+    machine.setenv('PATH', f'{tmp_path}:/bin:/usr/bin')
+    expected = dict(MASTER_ADDR='node3', MASTER_PORT='29500', WORLD_SIZE='8', RANK='5', LOCAL_RANK='1')
+    for name in expected:
+        machine.setenv(name, '')  # to be as it was afterwards
+        machine.delenv(name)
+    machine.setattr(torch.distributed, 'is_initialized', lambda: False)
+    machine.setattr(torch.distributed, 'init_process_group', lambda backend: None)
+    adapt_to_machine(config('slurm'))
+    assert {name: os.environ[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize('backend', ['gloo', 'nccl'])
+def test_processes_that_torchrun_restarts_meet_anew(machine, backend: str) -> None:
+    """What is left in torchrun's store of the processes before them is not seen."""
+    server = torch.distributed.TCPStore('127.0.0.1', 0, is_master=True, wait_for_workers=False)
+    server.set('address', 'of one that is gone')
+    job = dict(MASTER_ADDR='127.0.0.1', MASTER_PORT=server.port, WORLD_SIZE=2, RANK=1, LOCAL_RANK=1)
+    job |= dict(TORCHELASTIC_USE_AGENT_STORE=True, TORCHELASTIC_RESTART_COUNT=3)
+    for name, value in job.items():
+        machine.setenv(name, str(value))
+    started, devices = [], []
+    machine.setattr(torch.cuda, 'is_available', lambda: backend == 'nccl')
+    machine.setattr(torch.cuda, 'set_device', devices.append)
+    machine.setattr(torch.distributed, 'is_initialized', lambda: False)
+    machine.setattr(torch.distributed, 'init_process_group', lambda **settings: started.append(settings))
+    adapt_to_machine(config('pytorch'))
+    (settings,) = started
+    assert (settings['backend'], settings['rank'], settings['world_size']) == (backend, 1, 2)
+    assert not settings['store'].check(['address'])
+    settings['store'].set('address', 'mine')
+    assert server.get('address') == b'of one that is gone'
+    assert devices == ([1] if backend == 'nccl' else [])
 
 
 def test_find_unused_parameters_reaches_the_wrapper(machine) -> None:
@@ -108,5 +150,5 @@ def test_a_wrapper_of_the_config_stays(machine) -> None:
 
 
 def test_other_launchers_need_a_gpu(machine) -> None:
-    with pytest.raises(RuntimeError, match='--launcher slurm needs one.*torchrun'):
-        adapt_to_machine(config('slurm'))
+    with pytest.raises(RuntimeError, match='--launcher mpi needs one.*torchrun'):
+        adapt_to_machine(config('mpi'))

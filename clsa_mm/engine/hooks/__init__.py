@@ -5,6 +5,7 @@ from clsa_mm.engine.hooks.atomic_checkpoint_hook import AtomicCheckpointHook
 from clsa_mm.engine.hooks.corrupt_files_hook import CorruptFilesHook
 from clsa_mm.engine.hooks.finite_guard_hook import FiniteGuardHook
 from clsa_mm.engine.hooks.health_hook import HealthHook
+from clsa_mm.engine.hooks.interrupt_hook import InterruptHook
 from clsa_mm.engine.hooks.iteration_seed_hook import IterationSeedHook
 from clsa_mm.engine.hooks.knn_hook import KNNHook
 from clsa_mm.engine.hooks.linear_probe_hook import LinearProbeHook
@@ -26,6 +27,7 @@ __all__ = [
     'CorruptFilesHook',
     'FiniteGuardHook',
     'HealthHook',
+    'InterruptHook',
     'IterationSeedHook',
     'KNNHook',
     'LinearProbeHook',
