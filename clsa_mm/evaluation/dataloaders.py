@@ -15,6 +15,9 @@ from clsa_mm.datasets.transforms.load_image import CorruptImageError
 # a fault of the pipeline and goes through.
 _UNREADABLE = (CorruptImageError, OSError, AssertionError, cv2.error)
 
+# Seconds that a batch may take: minutes, for a network drive under load.
+DATA_TIMEOUT = 300
+
 
 class ReadableImages(Dataset):
     """A data set in which the next readable image takes the place of one that cannot be read.
@@ -47,6 +50,15 @@ class ReadableImages(Dataset):
         raise ValueError(f'None of the {len(self)} images can be read. One of them: {reason}')
 
 
+def with_timeout(loader: dict) -> dict:
+    """A data loader's settings that wait for its workers no longer than ``DATA_TIMEOUT``, or than they say.
+
+    Args:
+        loader: Data loader config. Without workers there is nothing to wait for.
+    """
+    return {'timeout': DATA_TIMEOUT, **loader} if loader.get('num_workers') else loader
+
+
 def build_in_order(loader: dict, limit: int | None = None, seed: int = 0) -> DataLoader:
     """Build a data loader that gives each image once, in the data set's order, and marks unreadable ones.
 
@@ -69,7 +81,7 @@ def build_in_order(loader: dict, limit: int | None = None, seed: int = 0) -> Dat
         drop_last=False,
         persistent_workers=False,
     )
-    return Runner.build_dataloader(in_order, seed=seed)
+    return Runner.build_dataloader(with_timeout(in_order), seed=seed)
 
 
 def build_dataloader(cfg: Config, split: str) -> DataLoader:
