@@ -36,6 +36,9 @@ def parse_args() -> argparse.Namespace:
         const='auto',
         help='resume from this checkpoint, or without a path from the latest one in the work dir',
     )
+    parser.add_argument(
+        '--force', action='store_true', help='resume with other settings or data than those of the checkpoint'
+    )
     parser.add_argument('--backbone', help="checkpoint to take the backbone's weights from (benchmarks)")
     parser.add_argument(
         '--amp',
@@ -107,6 +110,8 @@ def make_config(args: argparse.Namespace) -> Config:
         # mmengine counts the images of an iteration; a step has those of all accumulated ones.
         cfg.auto_scale_lr.base_batch_size /= cfg.optim_wrapper.get('accumulative_counts', 1)
     add_safety_hooks(cfg)
+    if args.force and (hook := find_hook(cfg, 'ResumeCheckHook')):
+        hook['force'] = True
     limit_waiting(cfg)
     adapt_to_machine(cfg)
     return cfg

@@ -3,6 +3,7 @@
 default_hooks = dict(
     own_checkpoints=dict(type='OwnCheckpointsHook'),
     iteration_seed=dict(type='IterationSeedHook'),
+    resume_check=dict(type='ResumeCheckHook'),
     resume_position=dict(type='ResumePositionHook'),
     resume_learning_rate=dict(type='ResumeLearningRateHook'),
     finite_guard=dict(type='FiniteGuardHook'),

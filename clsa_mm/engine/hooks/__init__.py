@@ -10,6 +10,7 @@ from clsa_mm.engine.hooks.momentum_queue_hook import MomentumQueueHook
 from clsa_mm.engine.hooks.own_checkpoints_hook import OwnCheckpointsHook
 from clsa_mm.engine.hooks.pretrained_backbone_hook import PretrainedBackboneHook
 from clsa_mm.engine.hooks.rank_drift_hook import RankDriftHook
+from clsa_mm.engine.hooks.resume_check_hook import ResumeCheckHook
 from clsa_mm.engine.hooks.resume_learning_rate_hook import ResumeLearningRateHook
 from clsa_mm.engine.hooks.resume_position_hook import ResumePositionHook
 from clsa_mm.engine.hooks.sampler_seed_hook import SamplerSeedHook
@@ -28,6 +29,7 @@ __all__ = [
     'OwnCheckpointsHook',
     'PretrainedBackboneHook',
     'RankDriftHook',
+    'ResumeCheckHook',
     'ResumeLearningRateHook',
     'ResumePositionHook',
     'SamplerSeedHook',
