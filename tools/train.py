@@ -9,15 +9,18 @@ import clsa_mm  # noqa: F401  # isort: skip  checks the stack before anything of
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
+from torch.distributed.elastic.multiprocessing.errors import record
 
 from clsa_mm.checkpoints.read import register_safe_loader
 from clsa_mm.checkpoints.unfinished import unfinished
+from clsa_mm.engine.failures import ending_together
 from clsa_mm.engine.hooks.atomic_checkpoint_hook import checkpoint_folder
 from clsa_mm.engine.log_backends import LOG_BACKENDS, add_log_backends
 from clsa_mm.engine.machine import adapt_to_machine
 from clsa_mm.engine.options import OptionsAction
 from clsa_mm.engine.safety_hooks import add_safety_hooks
 from clsa_mm.engine.settings import default_work_dir, load_config
+from clsa_mm.engine.time_limits import limit_waiting
 from clsa_mm.evaluation.dataloaders import find_hook
 from clsa_mm.integrations.detection_data import check_detection_data
 
@@ -32,6 +35,9 @@ def parse_args() -> argparse.Namespace:
         nargs='?',
         const='auto',
         help='resume from this checkpoint, or without a path from the newest whole one of the work dir',
+    )
+    parser.add_argument(
+        '--force', action='store_true', help='resume with other settings or data than those of the checkpoint'
     )
     parser.add_argument('--backbone', help="checkpoint to take the backbone's weights from (benchmarks)")
     parser.add_argument(
@@ -104,6 +110,9 @@ def make_config(args: argparse.Namespace) -> Config:
         # mmengine counts the images of an iteration; a step has those of all accumulated ones.
         cfg.auto_scale_lr.base_batch_size /= cfg.optim_wrapper.get('accumulative_counts', 1)
     add_safety_hooks(cfg)
+    if args.force and (hook := find_hook(cfg, 'ResumeCheckHook')):
+        hook['force'] = True
+    limit_waiting(cfg)
     adapt_to_machine(cfg)
     return cfg
 
@@ -143,6 +152,7 @@ def take_work_dir(cfg: Config, path: str) -> None:
         part.replace(record)
 
 
+@record  # for torchrun, which then tells what the first rank to fail has said
 def main() -> None:
     """Build the runner and train."""
     args = parse_args()
@@ -150,7 +160,9 @@ def main() -> None:
     cfg = make_config(args)
     check_detection_data(cfg)
     take_work_dir(cfg, args.config)
-    Runner.from_cfg(cfg).train()
+    runner = Runner.from_cfg(cfg)
+    with ending_together(runner):
+        runner.train()
 
 
 if __name__ == '__main__':

@@ -32,6 +32,9 @@ _TRAINING_ARGUMENTS = (
 # Of a timm model's: what makes timm read or fetch weights.
 _TIMM_WEIGHTS = re.compile(r'pretrained|checkpoint_path|cache_dir')
 _building = threading.Lock()
+# Characters; the longest config of OpenMMLab's libraries has some ten thousand.
+_LONGEST_CONFIG = 1_000_000
+_DICTIONARIES = (ast.Call, ast.Dict)
 # The way out of errors.
 BY_HAND = (
     'Build the backbone yourself and load the weights with '
@@ -62,6 +65,50 @@ def backbone_config(text: str) -> dict | None:
             f'The config in the checkpoint is not the plain data that mmengine writes: {error}'
         ) from error
     return None
+
+
+def settings_of(text: str) -> dict[str, object]:
+    """All settings of a config's text, which is parsed and not run, by their full names.
+
+    Args:
+        text: What mmengine's ``Config.pretty_text`` wrote; '' has no settings.
+
+    Returns:
+        Values by names as ``--cfg-options`` takes them; an entry of a list of dictionaries has its number for
+        a name. Of what is no literal, its text.
+
+    Raises:
+        CheckpointError: If the text is no Python, or absurdly long.
+    """
+    if len(text) > _LONGEST_CONFIG:
+        raise CheckpointError(f'The config in the checkpoint has {len(text)} characters: it is not read.')
+    try:
+        statements = [node for node in ast.parse(text).body if isinstance(node, ast.Assign)]
+        settings: dict[str, object] = {}
+        for statement in statements:
+            _add_settings(settings, ast.unparse(statement.targets[0]), statement.value)
+    except (SyntaxError, RecursionError, MemoryError, ValueError) as error:
+        raise CheckpointError(f'The config in the checkpoint cannot be read: {error}') from error
+    return settings
+
+
+def _add_settings(settings: dict[str, object], name: str, node: ast.expr) -> None:
+    if isinstance(node, ast.Call) and ast.unparse(node.func) == 'dict' and len(node.args) == 1:
+        node = node.args[0]  # a dictionary some of whose keys are no names
+    if isinstance(node, ast.Call) and ast.unparse(node.func) == 'dict' and not node.args:
+        entries = [(entry.arg, entry.value) for entry in node.keywords]
+    elif isinstance(node, ast.Dict):
+        entries = [(_literal(key), value) for key, value in zip(node.keys, node.values, strict=True)]
+    elif isinstance(node, ast.List | ast.Tuple) and any(isinstance(v, _DICTIONARIES) for v in node.elts):
+        entries = list(enumerate(node.elts))
+    else:
+        try:
+            settings[name] = _literal(node)
+        except ValueError:
+            settings[name] = ast.unparse(node)
+        return
+    for key, value in entries:
+        _add_settings(settings, f'{name}.{key}', value)
 
 
 def build_backbone(config: dict) -> nn.Module:

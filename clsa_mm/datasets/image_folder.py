@@ -1,5 +1,6 @@
 """Any folder of images; labels, where they are asked for, are the names of its folders."""
 
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -60,6 +61,9 @@ class ImageFolder(CustomDataset):
             give them in another order. Defaults to False.
         **kwargs: Of mmpretrain's ``BaseDataset``: ``pipeline``, ``indices``, ``test_mode``,
             ``lazy_init``, ...
+
+    Attributes:
+        files_hash (str): Of the list of images, relative to the folder: 16 hexadecimal digits of SHA-256.
 
     Raises:
         ValueError: ``views`` has an unknown, missing or impossible setting, or comes with a ``pipeline``;
@@ -145,6 +149,7 @@ class ImageFolder(CustomDataset):
             paths = [path for path in paths if path.split('/')[0] in wanted]
         if not paths:
             raise FileNotFoundError(f'No images listed in or below {self._where()}.')
+        self.files_hash = _hash_of(paths)
         images = [{'img_path': backend.join_path(root, path)} for path in paths]
         if self.labels:
             classes, numbers = folder_classes(paths, self._where(), self.CLASSES)
@@ -200,3 +205,8 @@ class ImageFolder(CustomDataset):
 
     def _reset_corrupt(self) -> None:
         self.corrupt = CorruptFiles(self, self.max_corrupt, self._where())
+
+
+def _hash_of(paths: list[str]) -> str:
+    text = '\0'.join(paths).encode(errors='surrogateescape')
+    return hashlib.sha256(text).hexdigest()[:16]

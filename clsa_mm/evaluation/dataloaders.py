@@ -11,6 +11,9 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from clsa_mm.datasets.corrupt_files import CorruptFile, CorruptFiles, kind_of
 from clsa_mm.datasets.tolerant import UNREADABLE
 
+# Seconds that a batch may take: minutes, for a network drive under load.
+DATA_TIMEOUT = 300
+
 
 class ReadableImages(Dataset):
     """A data set in which the next readable image takes the place of one that cannot be read.
@@ -52,6 +55,15 @@ class ReadableImages(Dataset):
         raise ValueError(f'None of the {len(self)} images can be read. One of them: {reason}')
 
 
+def with_timeout(loader: dict) -> dict:
+    """A data loader's settings that wait for its workers no longer than ``DATA_TIMEOUT``, or than they say.
+
+    Args:
+        loader: Data loader config. Without workers there is nothing to wait for.
+    """
+    return {'timeout': DATA_TIMEOUT, **loader} if loader.get('num_workers') else loader
+
+
 def build_in_order(loader: dict, limit: int | None = None, seed: int = 0) -> DataLoader:
     """Build a data loader that gives each image once, in the data set's order, and marks unreadable ones.
 
@@ -74,7 +86,7 @@ def build_in_order(loader: dict, limit: int | None = None, seed: int = 0) -> Dat
         drop_last=False,
         persistent_workers=False,
     )
-    return Runner.build_dataloader(in_order, seed=seed)
+    return Runner.build_dataloader(with_timeout(in_order), seed=seed)
 
 
 def build_dataloader(cfg: Config, split: str) -> DataLoader:

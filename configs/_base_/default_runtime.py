@@ -21,7 +21,8 @@ default_hooks = dict(
 env_cfg = dict(
     cudnn_benchmark=True,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=1),
-    dist_cfg=dict(backend='nccl'),  # tools/ take gloo where there is no GPU
+    # tools/ take gloo where there is no GPU; timeout: seconds that a rank waits for the others
+    dist_cfg=dict(backend='nccl', timeout=600),
 )
 
 visualizer = dict(type='UniversalVisualizer', vis_backends=[dict(type='LocalVisBackend')])

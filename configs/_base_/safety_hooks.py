@@ -3,6 +3,7 @@
 default_hooks = dict(
     log_guard=dict(type='LogGuardHook'),
     iteration_seed=dict(type='IterationSeedHook'),
+    resume_check=dict(type='ResumeCheckHook'),
     resume_position=dict(type='ResumePositionHook'),
     accumulated_gradients=dict(type='AccumulatedGradientsHook'),
     resume_learning_rate=dict(type='ResumeLearningRateHook'),

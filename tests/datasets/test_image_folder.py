@@ -1,6 +1,7 @@
 """ImageFolder: what it finds, and what it does about broken files."""
 
 import gc
+import hashlib
 import logging
 import os
 from collections import Counter
@@ -70,6 +71,14 @@ def test_flat_and_nested_in_sorted_order(tmp_path: Path) -> None:
     touch(tmp_path, 'b.jpg', 'a/z.jpg', 'a/b/c.png', 'a/a.jpg', 'c/d.jpg', '10.jpg', '9.jpg')
     expected = ['10.jpg', '9.jpg', 'b.jpg', 'a/a.jpg', 'a/z.jpg', 'a/b/c.png', 'c/d.jpg']
     assert paths(ImageFolder(str(tmp_path)), tmp_path) == expected
+
+
+def test_hash_of_the_list_follows_names_and_no_place(tmp_path: Path) -> None:
+    here, there = (touch(tmp_path / name, 'a/z.jpg', '10.jpg') for name in ('here', 'there'))
+    expected = hashlib.sha256(b'10.jpg\0a/z.jpg').hexdigest()[:16]
+    assert [ImageFolder(str(root), pipeline=PIPELINE).files_hash for root in (here, there)] == [expected] * 2
+    touch(there, b'\xff.jpg'.decode(errors='surrogateescape'))
+    assert ImageFolder(str(there), pipeline=PIPELINE).files_hash != expected
 
 
 def test_same_images_as_os_walk(tmp_path: Path) -> None:

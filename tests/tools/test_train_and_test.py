@@ -133,6 +133,12 @@ def test_options_have_the_last_word(monkeypatch, tmp_path):
     assert cfg.work_dir == f'work_dirs/benchmarks/classification/{Path(LINEAR).stem}'
 
 
+@pytest.mark.parametrize('config', [CLSA, 'configs/mmselfsup/baselines/mocov2_r50_8xb32_200e.py'])
+def test_force_reaches_the_check_of_a_resume(monkeypatch, config):
+    assert 'force' not in make_config(monkeypatch, ROOT / config).default_hooks.resume_check
+    assert make_config(monkeypatch, ROOT / config, '--force').default_hooks.resume_check.force
+
+
 def test_no_training_writes_over_checkpoints(tmp_path):
     """Of another config or of its own, but where it goes on from them."""
     tool = runpy.run_path(str(ROOT / 'tools/train.py'))

@@ -14,6 +14,7 @@ from clsa_mm.engine.hooks.log_test_metrics_hook import LogTestMetricsHook
 from clsa_mm.engine.hooks.momentum_queue_hook import MomentumQueueHook
 from clsa_mm.engine.hooks.pretrained_backbone_hook import PretrainedBackboneHook
 from clsa_mm.engine.hooks.rank_drift_hook import RankDriftHook
+from clsa_mm.engine.hooks.resume_check_hook import ResumeCheckHook
 from clsa_mm.engine.hooks.resume_learning_rate_hook import ResumeLearningRateHook
 from clsa_mm.engine.hooks.resume_position_hook import ResumePositionHook
 from clsa_mm.engine.hooks.sampler_seed_hook import SamplerSeedHook
@@ -36,6 +37,7 @@ __all__ = [
     'MomentumQueueHook',
     'PretrainedBackboneHook',
     'RankDriftHook',
+    'ResumeCheckHook',
     'ResumeLearningRateHook',
     'ResumePositionHook',
     'SamplerSeedHook',
