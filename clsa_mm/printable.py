@@ -1,5 +1,16 @@
 """Text that comes from files, made fit for a terminal or a log."""
 
+import re
+
+
+def markdown_cell(text: object) -> str:
+    """Text for a cell of a Markdown table, which cannot end the cell, nor become a link or HTML.
+
+    Args:
+        text: Anything; ``str`` of it is taken.
+    """
+    return re.sub(r'([|<>`\[\]\\])', r'\\\1', printable(text))
+
 
 def printable(text: object) -> str:
     r"""Escape what a terminal would act on and what no encoding can write.

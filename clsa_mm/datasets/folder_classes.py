@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from clsa_mm.printable import printable
+
 
 def folder_classes(
     paths: Sequence[str], where: str, classes: Sequence[str] | None = None
@@ -24,21 +26,23 @@ def folder_classes(
     if flat:
         raise ValueError(
             f'labels=True takes the folders directly below {where} for classes, but {len(flat)} of '
-            f'{len(paths)} images lie in none of them, {flat[0]} for one: {remedy}, or leave out labels=True.'
+            f'{len(paths)} images lie in none of them, {printable(flat[0])} for one: {remedy}, or leave out '
+            'labels=True.'
         )
     folders = [path.partition('/')[0] for path in paths]
     found = sorted(set(folders))
     if len(found) < 2:
         raise ValueError(
             f'labels=True takes the folders directly below {where} for classes, but all {len(paths)} images '
-            f'lie in {found[0]}: {remedy}.'
+            f'lie in {printable(found[0])}: {remedy}.'
         )
     names = tuple(found if classes is None else classes)
     unknown = [name for name in found if name not in names]
     if unknown:
         raise ValueError(
-            f'{where}: the folder {unknown[0]} is none of the {len(names)} classes of metainfo.classes '
-            f'({", ".join(names[:5])}, ...): add it there, or leave out the classes to take the folders.'
+            f'{where}: the folder {printable(unknown[0])} is none of the {len(names)} classes of '
+            f'metainfo.classes ({", ".join(names[:5])}, ...): add it there, or leave out the classes to '
+            'take the folders.'
         )
     numbers = {name: number for number, name in enumerate(names)}
     return names, [numbers[folder] for folder in folders]

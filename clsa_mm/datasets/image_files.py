@@ -113,7 +113,7 @@ def missing_folder_message(path: str) -> str:
     names = sorted(os.listdir(existing))[:10]
     return (
         f'The image folder {path} does not exist. The nearest folder that does is {existing}, '
-        f'which holds: {", ".join(names) or "nothing"}. Mend data_root and data_prefix, or move '
+        f'which holds: {printable(", ".join(names)) or "nothing"}. Mend data_root and data_prefix, or move '
         'or link the images there.'
     )
 

@@ -23,6 +23,7 @@ from clsa_mm.datasets.image_files import (
 )
 from clsa_mm.datasets.transforms.load_image import LoadImage
 from clsa_mm.datasets.transforms.make_views import MakeViews, PackViews
+from clsa_mm.printable import printable
 
 
 @DATASETS.register_module()
@@ -173,7 +174,7 @@ class ImageFolder(CustomDataset):
         paths = list(find_images(root, self.extensions, starts, others, self.left_out))
         warn_of_left_out(self._where(), self.left_out)
         if not paths:
-            found = ', '.join(f'{n} x {kind}' for kind, n in others.most_common(10))
+            found = ', '.join(f'{n} x {printable(kind)}' for kind, n in others.most_common(10))
             raise FileNotFoundError(
                 f'No images in or below {os.path.abspath(root)}: no file ends in one of '
                 f'{", ".join(self.extensions)} (in any case); found instead: {found or "nothing"}. '

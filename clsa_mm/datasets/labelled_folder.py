@@ -18,6 +18,7 @@ from clsa_mm.datasets.image_files import (
     missing_folder_message,
     warn_of_left_out,
 )
+from clsa_mm.printable import printable
 
 
 @DATASETS.register_module()
@@ -70,16 +71,18 @@ class LabelledFolder(CustomDataset):
         if not samples:
             raise FileNotFoundError(
                 f'No images in the folders of {os.path.abspath(root)}, one for each class: '
-                f'{", ".join(classes[:10]) or "there is none"}. An image ends in one of '
+                f'{printable(", ".join(classes[:10])) or "there is none"}. An image ends in one of '
                 f'{", ".join(self.extensions)}. Mend data_root and data_prefix.'
             )
         if empty := [name for name in classes if not found[name]]:
             if self.subfolders:
                 raise FileNotFoundError(
-                    f'There is no image in {len(empty)} class folders of {root}, the first is {empty[0]}: '
-                    'unpack it anew, or name its files in `extensions`.'
+                    f'There is no image in {len(empty)} class folders of {root}, the first is '
+                    f'{printable(empty[0])}: unpack it anew, or name its files in `extensions`.'
                 )
-            MMLogger.get_current_instance().warning(f'{root}: no images of the classes {", ".join(empty)}')
+            MMLogger.get_current_instance().warning(
+                f'{root}: no images of the classes {printable(", ".join(empty))}'
+            )
         return samples
 
     def _class_folders(self, root: str) -> list[str]:

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmengine.config import Config, DictAction
+from mmengine.config.utils import MODULE2PACKAGE
 
+_SCOPES = {'mmengine', 'mmcv', *MODULE2PACKAGE}  # what a registered name may begin with
 # Where a value, or an entry of a list, starts as a dictionary; 'epoch_{}.pth' has braces too.
 _DICTIONARY = re.compile(r'(^|[\[(,])\s*[\'"]?(dict\(|\{)')
 
@@ -45,11 +47,12 @@ def merge_options(cfg: Config, options: Mapping[str, Any]) -> None:
         options: Dotted name to value.
 
     Raises:
-        ValueError: For an entry of a list that is not there, a part of a plain value, or a setting of a
-            validation or test that the config does not have.
+        ValueError: For an entry of a list that is not there, a part of a plain value, a setting of a
+            validation or test that the config does not have, or a type that is not one of a registry.
     """
-    for name in options:
+    for name, value in options.items():
         _check_place(cfg, name)
+        _check_type(name, value)
     cfg.merge_from_dict(dict(options))
     for name, value in options.items():
         if value is not None:
@@ -83,6 +86,17 @@ def _check_place(cfg: Config, name: str) -> None:
                 )
             break
         place = f'{place}.{part}'.removeprefix('.')
+
+
+def _check_type(name: str, value: object) -> None:
+    """Refuse the path of a Python object, which mmengine imports and calls: any function of any module."""
+    scope, dot, rest = str(value).partition('.')
+    if name.rpartition('.')[2] in ('type', 'constructor') and dot:
+        if '.' in rest or scope not in _SCOPES:
+            raise ValueError(
+                f'--cfg-options {name}={value}: options name what is registered, such as ResNet or '
+                'mmpretrain.ResNet. What is to be imported by its path is named in a config file.'
+            )
 
 
 def _check_evaluated(cfg: Config, name: str) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from mmengine.logging import print_log
 
 from clsa_mm.evaluation.voc07_metric import score_multi_label
+from clsa_mm.printable import printable
 
 COSTS = (0.01, 0.1, 1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 50.0, 100.0, 1000.0)
 FOLDS = 3
@@ -143,7 +144,7 @@ def svm_table(report: Mapping) -> str:
     lines = [f'{"class":<14}{"C":>8}{"AP 11-point":>13}{"AP area":>9}']
     for name, row in report['classes'].items():
         values = [f'{"-" if row[key] is None else f"{row[key]:.2f}"}' for key in ('AP_11point', 'AP_area')]
-        lines.append(f'{name:<14}{row["cost"]:>8g}{values[0]:>13}{values[1]:>9}')
+        lines.append(f'{printable(name):<14}{row["cost"]:>8g}{values[0]:>13}{values[1]:>9}')
     lines.append(f'{"mAP":<14}{"":>8}{report["mAP_11point"]:>13.2f}{report["mAP_area"]:>9.2f}')
     fits = len(report['classes']) * (len(report['costs']) * report['folds'] + 1)
     grid = ', '.join(f'{cost:g}' for cost in report['costs'])

@@ -12,6 +12,8 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 
+from clsa_mm.integrations.plain_xml import read_xml
+
 __all__ = ['check_detection_data']
 
 
@@ -164,11 +166,7 @@ def _read_voc(dataset: Mapping, source: str) -> _Boxes:
     for name in names:
         path = osp.join(folder, dataset.get('ann_subdir', 'Annotations'), f'{name}.xml')
         _require(path, f'the annotations of {name} in {source}')
-        try:
-            objects = ET.parse(path).getroot().iterfind('object')
-        except ET.ParseError as error:
-            raise ValueError(f'{path} is not a whole .xml file ({error}): mend or replace it.') from error
-        for item in objects:
+        for item in read_xml(path).iterfind('object'):
             _count_voc(boxes, item, path, smallest)
     return boxes
 

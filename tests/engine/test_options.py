@@ -1,10 +1,14 @@
 """Options of the command line are read as they are meant, or refused with what to write."""
 
 import argparse
+from pathlib import Path
 
 import pytest
 
 from clsa_mm.engine.options import OptionsAction
+from clsa_mm.engine.settings import load_config
+
+CONFIG = Path(__file__).parents[2] / 'configs/clsa_r50_8xb32_200e.py'
 
 
 def read(*options):
@@ -49,3 +53,49 @@ def test_what_cannot_be_read_is_refused(option, message, capsys):
     with pytest.raises(SystemExit):
         read(option)
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    'value',
+    [
+        "__import__('os').mkdir('HERE')",
+        "[__import__('os').mkdir('HERE')]",
+        "(lambda:__import__('os').mkdir('HERE'))()",
+        '{{__import__("os").mkdir("HERE")}}',
+        '$(mkdir HERE)',
+        "!!python/object/apply:os.mkdir ['HERE']",
+        '1+1',
+        '2**99',
+    ],
+)
+def test_values_are_text_and_never_evaluated(value, tmp_path):
+    value = value.replace('HERE', str(tmp_path / 'here'))
+    try:
+        found = read(f'a.b={value}')['a.b']
+    except SystemExit:
+        found = ''
+    flat = found if isinstance(found, list | tuple) else [found]
+    assert all(isinstance(item, str) for item in flat) and not (tmp_path / 'here').exists()
+
+
+@pytest.mark.parametrize(
+    ('name', 'value'),
+    [
+        ('model.type', 'os.mkdir'),
+        ('optim_wrapper.optimizer.type', 'subprocess.call'),
+        ('optim_wrapper.constructor', 'os.mkdir'),
+        ('train_dataloader.collate_fn.type', 'builtins.exec'),
+        ('default_hooks.health.type', 'evil_module.Hook'),
+        ('visualizer.type', 'mmengine.visualization.Visualizer'),
+    ],
+)
+def test_a_type_is_not_imported_by_its_path(name, value, tmp_path, monkeypatch):
+    (tmp_path / 'evil_module.py').write_text(f'open({str(tmp_path / "here")!r}, "w")')
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ValueError, match=f'{name}={value}: options name what is registered'):
+        load_config(CONFIG, {name: value, 'model.path': str(tmp_path / 'here')})
+    assert not (tmp_path / 'here').exists()
+
+
+def test_a_registered_type_with_its_scope_is_taken():
+    assert load_config(CONFIG, {'model.backbone.type': 'mmpretrain.ResNet'}).model.backbone.type

@@ -165,7 +165,7 @@ def test_a_class_without_its_comma(tmp_path, style):
     [
         ('<bndbox>', '<box>', r"a.xml: the object 'cat' needs a bndbox of four numbers"),
         ('<difficult>0', '<difficult>Unspecified', r"a.xml: the object 'cat' needs .* 0 or 1 as difficult"),
-        ('</annotation>', '', r'a.xml is not a whole .xml file'),
+        ('</annotation>', '', r'a.xml is not a whole, plain .xml file'),
     ],
 )
 def test_damaged_xml_is_named(tmp_path, old, new, message):

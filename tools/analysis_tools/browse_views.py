@@ -22,6 +22,7 @@ from clsa_mm.datasets import SeededIndex
 from clsa_mm.datasets.transforms import LoadImage, MakeViews
 from clsa_mm.engine.options import OptionsAction
 from clsa_mm.engine.settings import load_config
+from clsa_mm.printable import printable
 
 MARGIN = 8  # pixels between pictures
 LINE = 14  # pixels of a line of text
@@ -127,7 +128,7 @@ def make_rows(
         loaded = dict(sample)
         for transform in loading:
             loaded = transform(loaded)
-        name = Path(sample.get('img_path', f'image {index}')).name
+        name = printable(Path(sample.get('img_path', f'image {index}')).name)
         for epoch in range(draws):
             key = SeededIndex(index, (seed, epoch, index))
             results = make_views(dict(loaded, sample_idx=key))

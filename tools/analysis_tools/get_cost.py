@@ -16,6 +16,7 @@ import clsa_mm  # noqa: F401  # isort: skip  checks the stack before anything of
 from clsa_mm.engine.options import OptionsAction
 from clsa_mm.engine.settings import load_config
 from clsa_mm.engine.step_cost import moco_v2_of, step_cost
+from clsa_mm.printable import markdown_cell
 
 
 def parse_args() -> argparse.Namespace:
@@ -38,7 +39,7 @@ def main() -> None:
         cost, baseline = step_cost(cfg), step_cost(moco_v2_of(cfg))
         sizes = (' '.join(map(str, cost.sizes(backward))) for backward in (False, True))
         columns = [*sizes, f'{cost.flops / 1e9:.1f}', f'{cost.flops / baseline.flops:.2f}']
-        print(f'| {Path(path).stem} | {" | ".join(columns)} |', flush=True)
+        print(f'| {markdown_cell(Path(path).stem)} | {" | ".join(columns)} |', flush=True)
 
 
 if __name__ == '__main__':

@@ -28,6 +28,8 @@ import clsa_mm  # noqa: F401  # isort: skip  checks the stack before anything of
 from commands import ROOT, claim, config_sha256, options, remove_checkpoints, run, write
 from mmengine.config import Config
 
+from clsa_mm.printable import markdown_cell
+
 FLOOR = 'random-initialised'
 Scores = dict[str, dict[int, tuple[float, ...]]]  # name -> seed -> kNN, and linear where there is one
 
@@ -171,7 +173,7 @@ def row(name: str, of_seeds: Collection[tuple[float, ...]], columns: int) -> str
         values = [values[column] for values in of_seeds if column < len(values)]
         spread = f' ± {statistics.stdev(values):.2f}' if len(values) > 1 else ''
         cells.append(f'{statistics.mean(values):.2f}{spread}' if values else '–')
-    return f'| {name} | {" | ".join(cells)} |'
+    return f'| {markdown_cell(name)} | {" | ".join(cells)} |'
 
 
 def main() -> None:

@@ -26,6 +26,7 @@ from mmengine.config import Config
 
 from clsa_mm.checkpoints.whole import file_sha256
 from clsa_mm.datasets import check_layout
+from clsa_mm.printable import markdown_cell
 
 CONFIGS = Path('configs/benchmarks/classification/transfer')
 PROTOCOLS = ('linear', 'finetune')
@@ -176,7 +177,10 @@ def table(runs: list[Run]) -> str:
         A Markdown table; what is not there is a dash.
     """
     columns = list(dict.fromkeys(run.column for run in runs))
-    rows = [f'| data set | metric, % | {" | ".join(columns)} |', '|---|---' + '|---:' * len(columns) + '|']
+    rows = [
+        f'| data set | metric, % | {" | ".join(map(markdown_cell, columns))} |',
+        '|---|---' + '|---:' * len(columns) + '|',
+    ]
     for dataset, row in by_dataset(runs).items():
         cells = [f'{row[column].value:.2f}' if column in row else '–' for column in columns]
         metric = next(iter(row.values())).metric

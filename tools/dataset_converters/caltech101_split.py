@@ -53,6 +53,8 @@ def split(images: Path, per_class: int, seed: int) -> dict[str, list[str]]:
         names = sorted(path.name for path in folder.glob('*.jpg'))
         if len(names) <= per_class:
             raise SystemExit(f'{folder} has {len(names)} images, too few to train with {per_class} of them')
+        if any(not f'{folder.name}{name}'.isprintable() for name in names):
+            raise SystemExit(f'{str(folder)!r} or an image in it has a name that no list can hold: rename it')
         chosen = set(rng.sample(names, per_class))
         for name in names:
             lists['train' if name in chosen else 'test'].append(f'{folder.name}/{name} {number}')

@@ -21,6 +21,7 @@ from PIL import Image
 from clsa_mm.checkpoints.unfinished import unfinished
 
 Sample = tuple[str, str, Image.Image]  # split, class, picture
+LARGEST_BATCH = 2**28  # bytes; CIFAR-100's training images take 155 million
 CLASS_NAME = re.compile(r'[\w-]+')
 IMAGE_MEMBER = re.compile(rf'(?:.*/)?(train|test)/({CLASS_NAME.pattern})/[^/]+\.(?:png|jpe?g)', re.IGNORECASE)
 
@@ -141,7 +142,7 @@ def read_source(source: Path) -> Iterator[Sample]:
         if any(IMAGE_MEMBER.fullmatch(member.name) for member in files):
             yield from read_images(archive)
             return
-        by_name = {Path(member.name).name: member for member in files}
+        by_name = {Path(member.name).name: member for member in files if member.size <= LARGEST_BATCH}
         layout = _layout(list(by_name), source)
         yield from read_release(layout, list(by_name), lambda name: archive.extractfile(by_name[name]).read())
 
