@@ -62,6 +62,13 @@ def test_every_figure_says_whose_it_is():
     assert all(sources.values())
 
 
+def test_our_figures_are_those_of_the_page_of_results():
+    page = (ROOT / 'docs/results.md').read_text()
+    metrics = [result['Metrics'] for model in MODELS for result in model['Results'] or []]
+    ours = [value for each in metrics for name, value in each.items() if name.endswith('(ours)')]
+    assert ours and all(re.search(rf'(?<![\d.]){value}(?!\d|\.\d)', page) for value in ours), ours
+
+
 def test_figures_of_the_authors():
     """arXiv 2104.07713: CLSA on ImageNet after 100 to 800 epochs, ablations, and the transfer of Table 3."""
     metrics = {model['Name']: result['Metrics'] for model in MODELS for result in model['Results'] or []}

@@ -86,6 +86,32 @@ def test_another_temperature(tmp_path):
     assert rows(tmp_path)[6]['watch/strong_positive_probability'] == pytest.approx(1 / 32, rel=1e-5)
 
 
+@pytest.mark.parametrize(
+    ('name', 'part', 'temperature', 'positives'),
+    [
+        ('relatives/ressl_r18_1xb256_200e_cifar10.py', 'head', 0.1, False),
+        ('cifar10/simclr-ddm_r18_1xb256_200e_cifar10.py', 'ddm', 0.2, True),
+        ('frameworks/swav-ddm_r50_8xb32_200e.py', 'ddm', 0.1, False),
+    ],
+)
+def test_ddm_alone_is_watched_at_its_temperature(
+    tiny_pretraining: Callable, tmp_path: Path, name: str, part: str, temperature: float, positives: bool
+):
+    options = {'default_hooks.watch.interval': 6, 'default_hooks.watch.rank_interval': None}
+    runner = Runner.from_cfg(tiny_pretraining(name, **{'train_cfg.max_epochs': 1} | options))
+    calls = []
+    head = getattr(runner.model, part)
+    head.register_forward_pre_hook(
+        lambda _, given: calls.append(score_statistics(given[1][0], given[2], temperature))
+    )
+    runner.train()
+    logged = rows(tmp_path / 'work')[6]
+    names = {each.removeprefix('watch/strong_') for each in logged if 'strong' in each}
+    assert names == calls[-1].keys() and ('positive_probability' in names) == positives
+    for each, value in calls[-1].items():
+        assert logged[f'watch/strong_{each}'] == pytest.approx(value.item(), rel=1e-5)
+
+
 class RecordSteps(Hook):
     """Notes, for each optimizer step, the iteration and how far the weights moved."""
 

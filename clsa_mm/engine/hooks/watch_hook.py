@@ -31,13 +31,14 @@ class WatchHook(Hook):
     some training images, the same in every measurement, with rank 0's weights and BatchNorm statistics. All
     go to the log line, the message hub and every visualizer back end as ``watch/<name>``.
 
-    Watching changes nothing of the training. Queries and bank are seen where the model calls its head; of a
-    model whose head is no :class:`~clsa_mm.models.heads.bank_head.BankHead`, or that has no backbone, the
-    rest is logged, and the log says so at the start.
+    Watching changes nothing of the training. Queries and bank are seen where the model calls its ``head``, or
+    ``ddm``, a :class:`~clsa_mm.models.heads.bank_head.BankHead`; of a model without one, or without a
+    backbone, the rest is logged, and the log says so at the start.
 
     Args:
         interval: Iterations between two measurements of scores and gradients. Defaults to 50.
-        temperature: Of the probabilities. Defaults to the head's ``temperature``.
+        temperature: Of the probabilities. Defaults to the head's ``temperature``, or where it has no
+            contrastive loss to its ``ddm_temperature``.
         rank_interval: Epochs between two measurements of ranks; None leaves them out. Defaults to 10.
         images: Training images that the ranks are of, an upper bound to them. Defaults to 256.
         draws: Views of each. Defaults to 4.
@@ -85,10 +86,11 @@ class WatchHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Listen to the head and to the optimizers, and say what is not watched."""
         model = unwrap_model(runner.model)
-        head = getattr(model, 'head', None)
-        self._temperature = self.temperature or getattr(head, 'temperature', None)
+        parts = [getattr(model, name, None) for name in ('head', 'ddm')]
+        head = next((part for part in parts if isinstance(part, BankHead)), None)
+        self._temperature = self.temperature or _temperature_of(head)
         lacking = []
-        if not isinstance(head, BankHead):
+        if head is None:
             lacking.append('scores (its head is not called with queries and a bank)')
         elif self._temperature is None:
             lacking.append('scores (its head has no temperature: set default_hooks.watch.temperature)')
@@ -171,6 +173,12 @@ class WatchHook(Hook):
 
 def _accumulated(runner: Runner) -> int:
     return getattr(runner.optim_wrapper, '_accumulative_counts', 1)
+
+
+def _temperature_of(head: BankHead | None) -> float | None:
+    """That of the contrastive loss, or where a head has DDM alone, that of the strong views in it."""
+    alone = getattr(head, 'contrastive_weight', 1) == 0
+    return getattr(head, 'ddm_temperature' if alone else 'temperature', None)
 
 
 def _means(seen: list[dict[str, Tensor]]) -> dict[str, float]:
