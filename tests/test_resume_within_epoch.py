@@ -117,7 +117,8 @@ def test_an_order_that_cannot_be_repeated_is_refused(tmp_path: Path) -> None:
 
 def test_another_batch_is_refused_within_an_epoch(tmp_path: Path) -> None:
     run(tmp_path / 'a')
-    other = dict(train_dataloader__batch_size=16)
+    forced = dict(type='ResumeCheckHook', force=True)
+    other = dict(train_dataloader__batch_size=16, default_hooks__resume_check=forced)
     with pytest.raises(ValueError, match=r'batches of that epoch were of 8 images in all, not of 16: set'):
         run(tmp_path / 'b', tmp_path / 'a' / 'iter_8.pth', **other)
     run(tmp_path / 'b', tmp_path / 'a' / 'iter_6.pth', **other)  # between two epochs it is taken
