@@ -49,7 +49,7 @@ TARGETS = ('main', 'saving', 'worker')
 
 @HOOKS.register_module()
 class AnnounceHook(Hook):
-    """Writes to a pipe where the run is: ``i`` in an iteration, ``s`` while it saves."""
+    """Writes to a pipe where the run is: ``i`` in an iteration, ``s`` while it saves, ``e`` after that."""
 
     priority = 'LOWEST'
 
@@ -63,6 +63,12 @@ class AnnounceHook(Hook):
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """The checkpoint is put together and about to be written."""
         os.write(self.descriptor, b's')
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: object = None, outputs: dict | None = None
+    ) -> None:
+        """All is done that belongs to an iteration."""
+        os.write(self.descriptor, b'e')
 
 
 @dataclass
@@ -233,7 +239,7 @@ def kill(attempt: Attempt, target: str, duration: float, rng: random.Random) -> 
     if not attempt.wait(PATIENCE):
         raise SystemExit(f'A process has not ended {PATIENCE:.0f} s after {name} was killed: {attempt.log}')
     last = (seen + attempt.announced())[-1:]
-    where = {b'': 'starting', b'i': 'in an iteration', b's': 'saving'}[last]
+    where = {b'': 'starting', b'i': 'in an iteration', b's': 'saving', b'e': 'between iterations'}[last]
     return f'{name}, {where}', time.monotonic() - killed
 
 

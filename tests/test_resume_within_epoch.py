@@ -7,6 +7,7 @@ import torch
 from bitwise import difference, run_state
 from mmengine.dataset import DefaultSampler
 from mmengine.hooks import Hook
+from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 from small_training import small_runner
 
@@ -130,3 +131,41 @@ def test_a_position_of_another_run_is_refused(tmp_path: Path) -> None:
     run(tmp_path / 'a', None, BY_ITERATIONS)
     with pytest.raises(ValueError, match=r'at iteration 17, .*nor within epoch 1: resume from the end'):
         run(tmp_path / 'b', tmp_path / 'a' / 'iter_17.pth')
+
+
+@pytest.mark.parametrize(
+    ('batch', 'images'), [(8, 'The same images make each batch'), (16, 'Other images make each batch')]
+)
+def test_another_number_of_processes_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int, images: str
+) -> None:
+    """What it changes; a checkpoint of four processes goes on in one."""
+    run(tmp_path / 'a')
+    source = tmp_path / 'a' / 'iter_6.pth'
+    checkpoint = torch.load(source, weights_only=False)
+    assert checkpoint['meta']['world_size'] == 1 and checkpoint['meta']['global_batch'] == 8
+    checkpoint['meta'].update(world_size=4, global_batch=batch)
+    torch.save(checkpoint, source)
+    lines = []
+    monkeypatch.setattr(MMLogger, 'warning', lambda self, line, *args, **kwargs: lines.append(str(line)))
+    run(tmp_path / 'b', source)
+    (told,) = [line for line in lines if 'processes' in line]
+    assert f'had 4 processes and a batch of {batch} images in all; now there are 1 and 8. {images}' in told
+    for change in ('the order of the images within a batch', 'BatchNorm', 'draws at random', 'order of sums'):
+        assert change in told
+
+
+def test_gradients_of_other_processes_are_averaged(tmp_path: Path) -> None:
+    """As a step over all of them would, for a run that goes on with another number."""
+    options = dict(optim_wrapper__accumulative_counts=4)
+    run(tmp_path / 'a', **options)
+    source = tmp_path / 'a' / 'iter_9.pth'
+    checkpoint = torch.load(source, weights_only=False)
+    (saved,) = checkpoint['accumulated_gradients']
+    parts = [{name: weight * gradient for name, gradient in saved.items()} for weight in (0.5, 1.5)]
+    checkpoint['accumulated_gradients'] = parts
+    torch.save(checkpoint, source)
+    run(tmp_path / 'b', source, **options)
+    for part in ('state_dict', 'optimizer'):
+        ends = [run_state(tmp_path / name / 'iter_18.pth')[part] for name in 'ab']
+        assert difference(*ends) is None

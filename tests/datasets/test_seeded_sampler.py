@@ -2,6 +2,7 @@
 
 import pickle
 from collections.abc import Callable
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from mmengine.dataset import (
 from mmengine.registry import DATA_SAMPLERS
 from mmpretrain.datasets.transforms import PackInputs
 from mmpretrain.models import SelfSupDataPreprocessor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import BatchSampler, DataLoader, Dataset
 
 from clsa_mm.datasets import SeededIndex, SeededSampler
 
@@ -112,3 +113,22 @@ def test_index_passes_collate_and_preprocessor(num_workers: int) -> None:
 def test_a_bare_index_collates_to_a_tensor() -> None:
     loader = DataLoader(numbers(4), batch_size=4, sampler=SeededSampler(range(4), shuffle=False, seed=0))
     assert next(iter(loader))['sample_idx'].tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize('images', [48, 53])
+def test_every_number_of_ranks_has_the_same_batches(monkeypatch: pytest.MonkeyPatch, images: int) -> None:
+    """The batches of all ranks together hold the same images; what does not fill one is dropped."""
+
+    def global_batches(ranks: int) -> list[list[int]]:
+        parts = []
+        for rank in range(ranks):
+            monkeypatch.setattr('mmengine.dataset.sampler.get_dist_info', lambda rank=rank: (rank, ranks))
+            sampler = SeededSampler(range(images), seed=3)
+            sampler.set_epoch(2)
+            parts.append(list(BatchSampler(sampler, 8 // ranks, drop_last=True)))
+        return [sorted(chain(*batch)) for batch in zip(*parts, strict=True)]
+
+    order = torch.randperm(images, generator=torch.Generator().manual_seed(3 + 2)).tolist()
+    expected = [sorted(order[8 * i : 8 * i + 8]) for i in range(images // 8)]
+    for ranks in (1, 2, 4):
+        assert global_batches(ranks)[: len(expected)] == expected

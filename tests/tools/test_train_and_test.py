@@ -205,18 +205,42 @@ def test_scripts_say_how_to_use_them(script):
     assert f'usage: tools/{script}' in done.stderr
 
 
+def stand_in(folder: Path, name: str, script: str) -> None:
+    """A command of Slurm's."""
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(f'#!/bin/sh\n{script}\n')
+    (folder / name).chmod(0o755)
+
+
 def test_slurm_asks_for_what_it_is_given(tmp_path):
-    """A stand-in srun prints its arguments."""
-    srun = tmp_path / 'srun'
-    srun.write_text('#!/bin/sh\necho "$@"\n')
-    srun.chmod(0o755)
-    done = call('tools/slurm_train.sh', 'gpu', 'job', CLSA, 'out', '--amp',
-                PATH=f'{tmp_path}:{os.environ["PATH"]}', GPUS='16', GPUS_PER_NODE='8',
-                CPUS_PER_TASK='5', SRUN_ARGS='--time=1 --exclusive')  # fmt: skip
+    """A stand-in sbatch prints its arguments."""
+    stand_in(tmp_path, 'sbatch', 'echo "$@"')
+    out = tmp_path / 'out'
+    done = call('tools/slurm_train.sh', 'gpu', 'job', CLSA, out, '--amp',
+                PATH=f'{tmp_path}:{os.environ["PATH"]}', GPUS='16', GPUS_PER_NODE='8', GRACE='90',
+                CPUS_PER_TASK='5', SBATCH_ARGS='--time=1 --exclusive')  # fmt: skip
     assert done.returncode == 0, done.stderr
     words = done.stdout.split()
-    for expected in ('--job-name=job', '--gres=gpu:8', '--ntasks=16', '--ntasks-per-node=8',
-                     '--cpus-per-task=5', '--time=1', '--exclusive'):  # fmt: skip
+    for expected in ('--partition=gpu', '--job-name=job', '--gres=gpu:8', '--ntasks=16',
+                     '--ntasks-per-node=8', '--cpus-per-task=5', '--time=1', '--exclusive', '--requeue',
+                     '--signal=USR1@90', '--open-mode=append', f'--output={out}/slurm-%j.log'):  # fmt: skip
         assert expected in words
-    assert words[:2] == ['-p', 'gpu']
-    assert words[-6:] == [CLSA, '--work-dir', 'out', '--launcher', 'slurm', '--amp']
+    assert words[-6:] == ['tools/slurm_train.sh', str(ROOT), CLSA, '--work-dir', str(out), '--amp']
+    assert out.is_dir()  # Slurm makes no folder for the log
+
+
+@pytest.mark.parametrize(
+    ('status', 'restarts', 'resumes', 'requeues'),
+    [(0, 0, False, False), (75, 0, False, True), (75, 2, True, True), (1, 1, True, False)],
+)
+def test_a_slurm_job_that_has_saved_is_queued_again(tmp_path, status, restarts, resumes, requeues):
+    """Its batch script, with stand-ins of srun, which ends with a status, and of scontrol."""
+    stand_in(tmp_path, 'srun', f'echo "srun $@"; exit {status}')
+    stand_in(tmp_path, 'scontrol', 'echo "scontrol $@"')
+    done = call('tools/slurm_train.sh', ROOT, CLSA, '--work-dir', 'out',
+                PATH=f'{tmp_path}:{os.environ["PATH"]}', CLSA_MM_BATCH_JOB='1', SLURM_JOB_ID='123',
+                SLURM_RESTART_COUNT=str(restarts), PYTHON='python')  # fmt: skip
+    assert done.returncode == status
+    command = f'srun --kill-on-bad-exit=1 python -u {ROOT}/tools/train.py {CLSA} --work-dir out'
+    assert f'{command}{" --resume" if resumes else ""} --launcher slurm\n' in done.stdout
+    assert ('scontrol requeue 123\n' in done.stdout) is requeues
