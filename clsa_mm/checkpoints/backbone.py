@@ -22,6 +22,8 @@ __all__ = [
 
 # BatchNorm's, without effect at its usual momentum; other libraries' files need not have it.
 _COUNTER = 'num_batches_tracked'
+# A module can have more than its checkpoint: masks, tables of positions, a classifier that it drops.
+_SPARE, _SPARE_NUMBERS = 2, 10_000_000
 
 
 def backbone_state_dict(checkpoint: Mapping) -> StateDict:
@@ -123,7 +125,8 @@ def load_backbone(path: str | Path) -> nn.Module:
     config = backbone_config(text) if isinstance(text, str) else None
     if config is None:
         config = _infer_resnet(state)
-    backbone = build_backbone(config)
+    held = sum(weight.numel() for weight in state.values())
+    backbone = build_backbone(config, most=_SPARE * held + _SPARE_NUMBERS)
     report = fill_backbone(backbone, state, str(path))
     if not report.complete:
         raise CheckpointError(f'The weights do not fit the backbone {config}: {report}')

@@ -44,6 +44,9 @@ def check_claims(path: Path) -> None:
         _ClaimUnpickler(io.BytesIO(content), sizes.get).load()
         return
     with path.open('rb') as file:
+        if file.read(1) != pickle.PROTO:
+            raise pickle.UnpicklingError('it is neither an archive of torch nor of the format before')
+        file.seek(0)
         if _ClaimUnpickler(file, None, operations=100).load() != _LEGACY:
             raise pickle.UnpicklingError('it is neither an archive of torch nor of the format before')
         for _ in range(2):  # version, machine
@@ -209,7 +212,7 @@ class _History:
 def _statistic(owner: Any, name: Any) -> str:
     """By which a HistoryBuffer names its methods."""
     if owner is not _History or type(name) is not str or name.startswith('_'):
-        raise pickle.UnpicklingError(f'`{name}` of a refused object')
+        raise pickle.UnpicklingError(f'{name!s:.40} of a refused object')
     return name
 
 

@@ -4,12 +4,14 @@ import ast
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 
+import torch
 from mmengine.registry import MODELS, DefaultScope, Registry
 from mmpretrain.models.backbones import TIMMBackbone
 from torch import nn
+from torch.nn.modules import module as module_hooks
 
 from clsa_mm.checkpoints.read import CheckpointError
 
@@ -31,9 +33,9 @@ _TRAINING_ARGUMENTS = (
 )
 # Of a timm model's: what makes timm read or fetch weights.
 _TIMM_WEIGHTS = re.compile(r'pretrained|checkpoint_path|cache_dir')
+# Of a config's text, which has some ten thousand characters, and of the numbers that a backbone has.
+_LONGEST, _LARGEST = 1_000_000, 100_000
 _building = threading.Lock()
-# Characters; the longest config of OpenMMLab's libraries has some ten thousand.
-_LONGEST_CONFIG = 1_000_000
 _DICTIONARIES = (ast.Call, ast.Dict)
 # The way out of errors.
 BY_HAND = (
@@ -55,12 +57,14 @@ def backbone_config(text: str) -> dict | None:
         CheckpointError: If the backbone is not plain data.
     """
     try:
+        if len(text) > _LONGEST:
+            raise ValueError(f'it has {len(text)} characters, and at most {_LONGEST} are read')
         for statement in ast.parse(text).body:
             if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == 'model':
                 for entry in getattr(statement.value, 'keywords', ()):
                     if entry.arg == 'backbone':
                         return _literal(entry.value)
-    except (SyntaxError, RecursionError, ValueError) as error:
+    except (SyntaxError, RecursionError, MemoryError, ValueError) as error:
         raise CheckpointError(
             f'The config in the checkpoint is not the plain data that mmengine writes: {error}'
         ) from error
@@ -80,7 +84,7 @@ def settings_of(text: str) -> dict[str, object]:
     Raises:
         CheckpointError: If the text is no Python, or absurdly long.
     """
-    if len(text) > _LONGEST_CONFIG:
+    if len(text) > _LONGEST:
         raise CheckpointError(f'The config in the checkpoint has {len(text)} characters: it is not read.')
     try:
         statements = [node for node in ast.parse(text).body if isinstance(node, ast.Assign)]
@@ -111,18 +115,19 @@ def _add_settings(settings: dict[str, object], name: str, node: ast.expr) -> Non
         _add_settings(settings, f'{name}.{key}', value)
 
 
-def build_backbone(config: dict) -> nn.Module:
+def build_backbone(config: dict, most: int | None = None) -> nn.Module:
     """Build a backbone of mmpretrain from plain data of unknown origin; nothing is imported, read or fetched.
 
     Args:
         config: What :func:`backbone_config` returned. What belongs to a training is left out.
+        most: How many numbers its parameters and buffers may have. Defaults to any.
 
     Raises:
         CheckpointError: If it asks for anything but known backbones and layers, or cannot be built.
     """
     config = _from_mmselfsup(_without_training(config))
     try:
-        with DefaultScope.overwrite_default_scope('mmpretrain'), _known_layers_only():
+        with DefaultScope.overwrite_default_scope('mmpretrain'), _known_layers_only(), _at_most(most):
             return _build_timm(config) if config.get('type') == 'TIMMBackbone' else MODELS.build(config)
     except CheckpointError:
         raise
@@ -163,7 +168,10 @@ def _literal(node: ast.expr) -> object:
     if isinstance(node, ast.List | ast.Tuple):
         values = [_literal(value) for value in node.elts]
         return tuple(values) if isinstance(node, ast.Tuple) else values
-    return ast.literal_eval(node)
+    value = ast.literal_eval(node)
+    if isinstance(value, int | float | complex) and abs(value) > _LARGEST:
+        raise ValueError(f'{ast.unparse(node)[:40]} is larger than any number of a backbone')
+    return value
 
 
 def _without_training(config: object) -> object:
@@ -181,6 +189,29 @@ def _from_mmselfsup(config: dict) -> dict:
     if config.get('type') == 'ResNet' and isinstance(indices, list | tuple) and 4 in indices:
         return config | dict(out_indices=tuple(index - 1 for index in indices))
     return config
+
+
+@contextmanager
+def _at_most(most: int | None) -> Iterator[None]:
+    """Stop a module of this thread that is being built before its parameters and buffers get too large."""
+    thread, left = threading.get_ident(), most
+
+    def count(module: nn.Module, name: str, value: torch.Tensor | None) -> None:
+        nonlocal left
+        if value is None or threading.get_ident() != thread:
+            return
+        left -= value.numel()
+        if left < 0:
+            raise CheckpointError(
+                f"The checkpoint's config asks for a backbone of more than {most} numbers, and it has "
+                f'fewer. {BY_HAND}'
+            )
+
+    with ExitStack() as stack:
+        if most is not None:
+            stack.callback(module_hooks.register_module_parameter_registration_hook(count).remove)
+            stack.callback(module_hooks.register_module_buffer_registration_hook(count).remove)
+        yield
 
 
 @contextmanager

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, BinaryIO
 
 # A checkpoint of a training has some ten thousand of either, and is nested 7 levels deep.
-MOST_OPERATIONS = 10_000_000
-MOST_VALUES = 10_000_000
+MOST_OPERATIONS = 2_000_000
+MOST_VALUES = 2_000_000
 DEEPEST = 100
 LARGEST_KEY = 1 << 60  # below it, numbers that differ have hashes that differ
 
@@ -105,6 +105,13 @@ class PlainUnpickler(pickle._Unpickler):
         arguments, kind = self.stack.pop(), self.stack.pop()
         self._instantiate(kind, arguments)
 
+    def _memorise(self) -> None:
+        """Number what comes, in order: a reader that keeps a list would reserve it up to the number."""
+        number = int.from_bytes(self.read(4), 'little')
+        if number > MOST_OPERATIONS:
+            raise ClaimError(f'it numbers its values up to {number}')
+        self.memo[number] = self.stack[-1]
+
     def _bytearray(self) -> None:
         """Read what there is; Python's own reserves the length that the file claims."""
         length = int.from_bytes(self.read(8), 'little')
@@ -116,6 +123,7 @@ class PlainUnpickler(pickle._Unpickler):
     dispatch[pickle.ADDITEMS[0]] = _guarded(pickle.ADDITEMS, lambda stack: stack)
     dispatch[pickle.FROZENSET[0]] = _guarded(pickle.FROZENSET, lambda stack: stack)
     dispatch[pickle.NEWOBJ[0]] = _new
+    dispatch[pickle.LONG_BINPUT[0]] = _memorise
     dispatch[pickle.BYTEARRAY8[0]] = _bytearray
     del dispatch[pickle.NEWOBJ_EX[0]], dispatch[pickle.NEXT_BUFFER[0]]
 

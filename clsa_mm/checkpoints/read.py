@@ -70,7 +70,7 @@ def read_checkpoint(path: str | Path) -> dict:
         checkpoint = _load_trusted(path, wanted[1] or wanted[2], error)
     except Exception as error:  # a damaged file can raise anything
         raise CheckpointError(
-            f'{path} is not a checkpoint that torch can read, or it is damaged: {error}'
+            f'{path} is not a checkpoint that torch can read, or it is damaged: {str(error) or repr(error)}'
         ) from error
     if not isinstance(checkpoint, Mapping):
         raise CheckpointError(f'{path} holds a {type(checkpoint).__name__}, not a dictionary with weights.')

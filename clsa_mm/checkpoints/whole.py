@@ -112,7 +112,7 @@ def _replace(path: Path, content: bytes, outdated: Path | None = None) -> None:
     """Put a file in its place; remove what is outdated by it when it is on the disk, and before it shows."""
     if not path.parent.is_dir():  # not made again: the disk that it was on may be gone
         missing = FileNotFoundError(ENOENT, os.strerror(ENOENT), str(path.parent))
-        raise OSError(f'{path} cannot be written: {missing}') from missing
+        raise OSError(f'{path} cannot be written: {missing}.') from missing
     with unfinished(path) as part:
         with part.open('wb') as file:
             file.write(content)

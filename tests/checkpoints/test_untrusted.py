@@ -5,13 +5,12 @@ import functools
 import http.server
 import pickle
 import re
-import runpy
-import sys
 import threading
 from pathlib import Path
 
 import pytest
 import torch
+from checkpoint_readers import commands, run, write_configs
 from mmengine.config import Config
 from mmengine.infer import BaseInferencer
 from mmengine.registry import MODELS, init_default_scope
@@ -20,7 +19,6 @@ from mmengine.runner import CheckpointLoader
 from clsa_mm.checkpoints.read import CheckpointError, read_checkpoint, register_safe_loader, trust_checkpoints
 
 ROOT = Path(__file__).resolve().parents[2]
-LINEAR = ROOT / 'configs/benchmarks/classification/linear_r18_1xb256_100e_cifar10.py'
 FORCE, FORCE_NOT = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD', 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
 
 
@@ -52,45 +50,7 @@ def evil(tmp_path, monkeypatch):
 
 @pytest.fixture
 def configs(tiny_pretraining, image_root, tmp_path):
-    """A small pretraining config with a KNNHook, and a small one of linear evaluation."""
-    crop = dict(type='CenterCrop', crop_size=32)
-    data = dict(type='CustomDataset', pipeline=[dict(type='LoadImage'), crop, dict(type='PackInputs')])
-    cfg = tiny_pretraining(**{'train_cfg.max_epochs': 1})
-    cfg.default_hooks.knn = dict(
-        type='KNNHook', dataset=data, train=dict(data_prefix=str(image_root / 'train')),
-        test=dict(data_prefix=str(image_root / 'test')), num_workers=0, k=3,
-    )  # fmt: skip
-    cfg.dump(tmp_path / 'pretrain.py')
-    linear = Config.fromfile(LINEAR)
-    narrow = dict(base_channels=8, stem_channels=8)
-    linear.merge_from_dict(dict(model=dict(backbone=narrow, head=dict(in_channels=64))))
-    linear.merge_from_dict(dict(work_dir=str(tmp_path / 'linear'), train_cfg=dict(max_epochs=1)))
-    small = dict(num_workers=0, persistent_workers=False, dataset=dict(data_root=str(image_root)))
-    linear.merge_from_dict({f'{split}_dataloader': small for split in ('train', 'val', 'test')})
-    linear.dump(tmp_path / 'linear.py')
-    return tmp_path / 'pretrain.py', tmp_path / 'linear.py'
-
-
-def run(monkeypatch, tool, *arguments):
-    monkeypatch.setattr(sys, 'argv', [tool, *map(str, arguments)])
-    runpy.run_path(str(ROOT / 'tools' / tool), run_name='__main__')
-
-
-def commands(checkpoint, pretrain, linear):
-    init = [f'model.backbone.init_cfg.{entry}' for entry in ('type=Pretrained', f'checkpoint={checkpoint}')]
-    return {
-        'resume': ['train.py', pretrain, '--resume', checkpoint],
-        'load_from': ['train.py', pretrain, '--cfg-options', f'load_from={checkpoint}'],
-        'init_cfg': ['train.py', pretrain, '--cfg-options', *init],
-        'backbone': ['train.py', linear, '--backbone', checkpoint],
-        'test': ['test.py', linear, checkpoint],
-        'knn': ['knn.py', pretrain, checkpoint],
-        'knn of a config': ['knn.py', pretrain, '--random-init', '--cfg-options', *init],
-        'features': ['extract_features.py', linear, checkpoint, '--out', 'features'],
-        'svm': ['voc07_svm.py', linear, checkpoint],
-        'convert': ['model_converters/convert.py', checkpoint, 'out.pth', '--to', 'mm'],
-        'publish': ['model_converters/publish_model.py', checkpoint, 'out', '--config', pretrain],
-    }
+    return write_configs(tiny_pretraining, image_root, tmp_path)
 
 
 @pytest.fixture

@@ -168,7 +168,7 @@ def test_a_failed_write_stops_and_loses_nothing(
     small_runner(tmp_path, 1).train()
     no_room(file, error=error)
     newest = 'epoch_1' if file in ('epoch_2.pth', 'kept_checkpoints') else 'epoch_2'
-    message = rf'cannot be written: .*{remedy}.*The newest whole checkpoint is .*{newest}.pth; .*--resume'
+    message = rf'cannot be written: .*{remedy}.*The newest whole checkpoint is .*{newest}.pth: .*--resume'
     with pytest.raises(OSError, match=message):
         small_runner(tmp_path, 2, default_hooks__checkpoint__max_keep_ckpts=1).train()
     assert flaw(tmp_path / 'epoch_1.pth') is None and not list(tmp_path.glob('.*'))
@@ -209,7 +209,7 @@ def test_the_system_itself_refuses(tmp_path: Path) -> None:
 
     run_in_child(child)
     error = (tmp_path / 'error').read_text()
-    assert re.match(r'.*epoch_2.pth cannot be written: .*File too large.*ulimit -f.*epoch_1.pth;', error)
+    assert re.match(r'.*epoch_2.pth cannot be written: .*File too large.*ulimit -f.*epoch_1.pth:', error)
     assert checkpoints(tmp_path) == ['epoch_1.pth'] and flaw(tmp_path / 'epoch_1.pth') is None
     assert not list(tmp_path.glob('.*'))
 
@@ -222,7 +222,9 @@ def test_a_folder_that_vanishes(tmp_path: Path) -> None:
     runner = small_runner(
         tmp_path / 'work', 1, None, [Vanish()], default_hooks__checkpoint__out_dir=str(tmp_path / 'out')
     )
-    message = r'epoch_1.pth cannot be written: .*No such file.*out/work was there at the start.*No checkpoint'
+    message = (
+        r'epoch_1.pth cannot be written: .*No such file.*out/work was there at the start.*No whole checkpoint'
+    )
     with pytest.raises(OSError, match=message):
         runner.train()
     assert not (tmp_path / 'out').exists()

@@ -233,8 +233,10 @@ class AtomicCheckpointHook(CheckpointHook):
         except OSError as error:
             folders = {Path(osp.abspath(runner.work_dir)), Path(self.out_dir)}
             newest, _ = newest_whole(folders, self.filename_tmpl)
-            left = f'The newest whole checkpoint is {newest}' if newest else 'No checkpoint is whole yet'
+            left = 'No whole checkpoint is to be found'
+            if newest is not None:
+                left = f'The newest whole checkpoint is {newest}: go on from it with --resume'
             raise OSError(
-                f'{error} {remedy(error, Path(self.out_dir))} {left}; go on from there with --resume. To '
-                'wait instead where this happens, set default_hooks.checkpoint.write_retries.'
+                f'{error} {remedy(error, Path(self.out_dir))} {left}. To wait instead where this happens, '
+                'set default_hooks.checkpoint.write_retries.'
             ) from error
