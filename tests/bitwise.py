@@ -8,9 +8,9 @@ from mmengine.logging import HistoryBuffer
 
 from clsa_mm.checkpoints.backbone import read_checkpoint
 
-# Of the log: what depends on the clock, or names the folder of the run.
+# Of the log: what depends on the clock, or names the folder or the code of the run.
 _CLOCKS = ('time', 'data_time', 'memory')
-_NAMES = ('cfg', 'experiment_name', 'last_ckpt', 'keep_ckpt_ids', 'best_ckpt')
+_NAMES = ('cfg', 'experiment_name', 'mmengine_version', 'last_ckpt', 'keep_ckpt_ids', 'best_ckpt')
 
 
 def run_state(path: str | Path) -> dict:

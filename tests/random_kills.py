@@ -13,6 +13,7 @@ other has to end by itself. All runs are forked from this process, which has imp
 import argparse
 import os
 import random
+import runpy
 import shutil
 import signal
 import socket
@@ -36,11 +37,12 @@ from mmengine.runner import Runner
 from small_networks import begun_at_once, small_network, small_sizes
 from yapf.yapflib import yapf_api
 
-from clsa_mm.checkpoints.read import register_safe_loader
-from clsa_mm.engine.machine import adapt_to_machine
 from clsa_mm.engine.settings import load_config
 
-CONFIG = Path(__file__).parents[1] / 'configs/cifar10/clsa_r18_1xb256_200e_cifar10.py'
+ROOT = Path(__file__).parents[1]
+CONFIG = ROOT / 'configs/cifar10/clsa_r18_1xb256_200e_cifar10.py'
+# Of the pipe to this process, in the environment of a run.
+PIPE = 'CLSA_MM_ANNOUNCE'
 EPOCHS, ITERATIONS, GLOBAL_BATCH = 4, 6, 8
 # How long a rank may wait for one that is gone, and a run may take, in seconds.
 PATIENCE = 120.0
@@ -53,8 +55,8 @@ class AnnounceHook(Hook):
 
     priority = 'LOWEST'
 
-    def __init__(self, descriptor: int) -> None:
-        self.descriptor = descriptor
+    def __init__(self) -> None:
+        self.descriptor = int(os.environ[PIPE])
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: object = None) -> None:
         """An iteration begins."""
@@ -132,23 +134,20 @@ def write_images(folder: Path, number: int) -> None:
         cv2.imwrite(str(folder / f'{i}.png'), image)
 
 
-def make_config(images: Path, work_dir: Path, processes: int, descriptor: int) -> Config:
+def write_config(folder: Path, processes: int) -> None:
     """A pretraining of 24 iterations, with a step of the optimizer every three and a checkpoint of each."""
     whole = Config.fromfile(CONFIG)
     views = whole.train_dataloader.dataset.views
     options = small_network(whole.model) | begun_at_once(whole.param_scheduler)
     options |= {f'train_dataloader.dataset.views.{r}.size': small_sizes(v.size, r) for r, v in views.items()}
     options |= {
-        'work_dir': str(work_dir),
-        'launcher': 'pytorch' if processes > 1 else 'none',
-        'resume': True,
         'model.backbone.drop_path_rate': 0.3,
         'env_cfg.dist_cfg.timeout': int(PATIENCE) // 2,
         'optim_wrapper.accumulative_counts': 3,
         'train_cfg.max_epochs': EPOCHS,
         'train_dataloader.batch_size': GLOBAL_BATCH // processes,
         'train_dataloader.num_workers': 1,
-        'train_dataloader.dataset.data_root': str(images),
+        'train_dataloader.dataset.data_root': str(folder / 'images'),
         'train_dataloader.dataset.data_prefix': '',
         'default_hooks.checkpoint.by_epoch': False,
         'default_hooks.checkpoint.max_keep_ckpts': 2,
@@ -158,12 +157,12 @@ def make_config(images: Path, work_dir: Path, processes: int, descriptor: int) -
         'default_hooks.watch.draws': 2,
     }
     cfg = load_config(CONFIG, options)
-    cfg.default_hooks.announce = dict(type='AnnounceHook', descriptor=descriptor)
-    return cfg
+    cfg.default_hooks.announce = dict(type='AnnounceHook')
+    cfg.dump(folder / 'config.py')
 
 
-def start(images: Path, work_dir: Path, processes: int) -> Attempt:
-    """Fork the ranks of a run, each the leader of a process group of its own."""
+def start(work_dir: Path, processes: int) -> Attempt:
+    """Fork the ranks of a run by tools/train.py, each the leader of a process group of its own."""
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
         port = free.getsockname()[1]
@@ -180,12 +179,20 @@ def start(images: Path, work_dir: Path, processes: int) -> Attempt:
         os.dup2(output, 1)
         os.dup2(output, 2)
         os.environ |= dict(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(processes))
-        os.environ |= dict(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
+        os.environ |= {'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': str(port), PIPE: str(writing)}
+        launcher = 'pytorch' if processes > 1 else 'none'
+        arguments = [
+            work_dir.parent / 'config.py',
+            '--work-dir',
+            work_dir,
+            '--launcher',
+            launcher,
+            '--resume',
+        ]
+        sys.argv = ['train.py', *map(str, arguments)]
         status = 1
         try:
-            cfg = make_config(images, work_dir, processes, writing)
-            adapt_to_machine(cfg)
-            Runner.from_cfg(cfg).train()
+            runpy.run_path(str(ROOT / 'tools/train.py'), run_name='__main__')
             status = 0
         except BaseException:
             traceback.print_exc()
@@ -244,11 +251,11 @@ def kill(attempt: Attempt, target: str, duration: float, rng: random.Random) -> 
 
 
 def one_run(
-    images: Path, work_dir: Path, processes: int, duration: float, rng: random.Random
+    work_dir: Path, processes: int, duration: float, rng: random.Random
 ) -> Iterator[tuple[str, float]]:
     """Start a run, kill it, and so on until it ends; yields what each kill has hit."""
     while True:
-        attempt = start(images, work_dir, processes)
+        attempt = start(work_dir, processes)
         try:
             hit = kill(attempt, rng.choice(TARGETS), duration, rng)
             ended = attempt.wait(PATIENCE)
@@ -279,10 +286,11 @@ def campaign(folder: Path, kills: int, processes: int, seed: int) -> int:
     Returns:
         Number of runs whose end differs.
     """
-    images, rng = folder / 'images', random.Random(seed)
-    write_images(images, ITERATIONS * GLOBAL_BATCH)
+    rng = random.Random(seed)
+    write_images(folder / 'images', ITERATIONS * GLOBAL_BATCH)
+    write_config(folder, processes)
     began = time.monotonic()
-    straight = start(images, folder / 'straight', processes)
+    straight = start(folder / 'straight', processes)
     if not straight.wait(PATIENCE) or any(straight.statuses.values()):
         raise SystemExit(f'The run that is left alone failed: {straight.log}')
     straight.clear_away()
@@ -293,7 +301,7 @@ def campaign(folder: Path, kills: int, processes: int, seed: int) -> int:
     while hits.total() < kills:
         runs += 1
         work_dir = folder / f'run_{runs}'
-        for name, seconds in one_run(images, work_dir, processes, duration, rng):
+        for name, seconds in one_run(work_dir, processes, duration, rng):
             hits[name] += 1
             slowest = max(slowest, seconds)
         found = difference(expected, final_state(work_dir))
@@ -321,7 +329,6 @@ def main() -> None:
     parser.add_argument('--folder', type=Path, help='where to work, new; kept. A temporary one, if not given')
     args = parser.parse_args()
     torch.set_num_threads(1)
-    register_safe_loader()
     yapf_api.FormatCode = lambda text, **_: (text, True)  # breaks the lines of configs that runners write
     if args.folder:
         args.folder.mkdir(parents=True)

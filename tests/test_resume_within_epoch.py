@@ -10,6 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 from small_training import small_runner
+from torch.utils.data import BatchSampler, Sampler
 
 SAVE_EACH = dict(type='CheckpointHook', by_epoch=False, interval=1, max_keep_ckpts=-1)
 SCHEDULE = [
@@ -43,6 +44,13 @@ def run(folder: Path, source: Path | None = None, loop: dict | None = None, **op
     return seen
 
 
+class Batches(BatchSampler):
+    """A batch sampler of a config's own, which torch's loader shows without its sampler."""
+
+    def __init__(self, sampler: Sampler, batch_size: int) -> None:
+        super().__init__(sampler, batch_size, drop_last=True)
+
+
 BY_ITERATIONS = dict(by_epoch=False, max_iters=18)
 
 
@@ -53,8 +61,23 @@ BY_ITERATIONS = dict(by_epoch=False, max_iters=18)
         (None, dict(train_dataloader__num_workers=2, train_dataloader__persistent_workers=True)),
         (BY_ITERATIONS, dict(optim_wrapper__accumulative_counts=5)),
         (BY_ITERATIONS, dict(train_dataloader__sampler__type='InfiniteSampler')),
+        (None, dict(train_dataloader__batch_sampler=dict(type=Batches))),
+        (
+            BY_ITERATIONS,
+            dict(
+                train_dataloader__sampler__type='InfiniteSampler',
+                train_dataloader__batch_sampler=dict(type=Batches),
+            ),
+        ),
     ],
-    ids=['epochs', 'epochs by workers', 'iterations', 'iterations without end'],
+    ids=[
+        'epochs',
+        'epochs by workers',
+        'iterations',
+        'iterations without end',
+        'epochs of other batches',
+        'iterations of other batches',
+    ],
 )
 def test_from_any_iteration(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loop: dict | None, options: dict

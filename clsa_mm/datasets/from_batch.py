@@ -49,3 +49,12 @@ def start_at(loader: DataLoader, first: int) -> None:
     """
     # torch lets nobody set the attribute of a loader that exists, and has no other way in.
     vars(loader)['batch_sampler'] = FromBatch(loader.batch_sampler, first)
+
+
+def sampler_of(loader: DataLoader) -> Sampler:
+    """What draws a loader's indices, also behind a batch sampler of its own.
+
+    Args:
+        loader: Any; where it was given a batch sampler, torch's ``loader.sampler`` is a placeholder.
+    """
+    return getattr(loader.batch_sampler, 'sampler', loader.sampler)

@@ -60,6 +60,28 @@ def test_a_signal_loses_nothing(tmp_path: Path, numbers: tuple[int, ...]) -> Non
     assert difference(run_state(tmp_path / 'straight/epoch_3.pth'), run_state(run / 'epoch_3.pth')) is None
 
 
+def test_a_signal_to_all_processes_of_a_run(tmp_path: Path) -> None:
+    """Its data workers, too, as Slurm sends it."""
+    workers = dict(train_dataloader__num_workers=2, train_dataloader__persistent_workers=True)
+    run = tmp_path / 'run'
+
+    class ToAll(Hook):
+        def before_train_iter(self, runner: Runner, batch_idx: int, data_batch=None) -> None:
+            if runner.iter == 7:
+                os.killpg(0, signal.SIGTERM)
+
+    def train() -> None:
+        os.setpgid(0, 0)
+        small_runner(run, 3, hooks=[ToAll()], **workers).train()
+
+    done = run_in_child(train)
+    assert done.returncode == 75, done.stderr
+    assert names(run) == ['epoch_1.pth', 'latest_iter_8.pth']
+    small_runner(tmp_path / 'straight', 3, **workers).train()
+    small_runner(run, 3, **workers).train()
+    assert difference(run_state(tmp_path / 'straight/epoch_3.pth'), run_state(run / 'epoch_3.pth')) is None
+
+
 def test_ctrl_c_ends_at_once(tmp_path: Path) -> None:
     done = run_in_child(lambda: small_runner(tmp_path, 3, hooks=[Signals(signal.SIGINT)]).train())
     assert 'KeyboardInterrupt' in done.stderr and done.returncode not in (0, 75)

@@ -51,7 +51,7 @@ CONF
 echo "CgroupAutomount=no" >"$folder/cgroup.conf"
 
 munged --foreground --force --key-file="$folder/munge.key" --socket="$folder/munge.socket" \
-  --pid-file="$folder/munge.pid" --log-file="$folder/munge.log" --seed-file="$folder/munge.seed" &
+  --pid-file="$folder/munge.pid" --log-file="$folder/munge.log" --seed-file="$folder/munge.seed" >"$folder/munged.out" 2>&1 &
 daemons+=($!)
 until [ -S "$folder/munge.socket" ]; do sleep 0.1; done
 slurmctld -D -c -f "$SLURM_CONF" >"$folder/slurmctld.out" 2>&1 &
@@ -74,7 +74,7 @@ submit() {
     model.neck.in_channels=64 model.neck.hid_channels=32 model.queue_len=24 default_hooks.knn=None \
     "train_dataloader.dataset.data_root=$folder/images" train_dataloader.dataset.data_prefix= \
     train_dataloader.batch_size=4 train_dataloader.num_workers=1 optim_wrapper.accumulative_counts=4 \
-    "train_cfg.max_epochs=40" | grep -o '[0-9]*$'
+    train_cfg.max_epochs=20 | grep -o '[0-9]*$'
 }
 
 # state JOB: what Slurm says of it.
@@ -100,7 +100,7 @@ until [ -e "$folder/work/requeued/epoch_3.pth" ]; do
 done
 echo "job $job runs: $(state "$job"); scancel --signal=USR1, as --signal does before the time limit"
 scancel --signal=USR1 "$job"
-await "$job" 'Restarts=1' 120
+await "$job" 'Restarts=1|FAILED' 120
 echo "job $job is queued again: $(state "$job")"
 await "$job" 'COMPLETED|FAILED' 400
 echo "job $job at its end: $(state "$job")"
@@ -108,7 +108,7 @@ grep 'saved after\|slurm_train.sh:\|resumed epoch\|Goes on' "$folder/work/requeu
 "$PYTHON" - <<PY
 from bitwise import difference, run_state
 
-ends = [run_state(f'$folder/work/{name}/epoch_40.pth') for name in ('straight', 'requeued')]
+ends = [run_state(f'$folder/work/{name}/epoch_20.pth') for name in ('straight', 'requeued')]
 found = difference(*ends)
 print(found or 'The end of the requeued job is bit for bit that of the one left alone.')
 raise SystemExit(found is not None)

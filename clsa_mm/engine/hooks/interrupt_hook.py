@@ -89,6 +89,8 @@ class InterruptHook(Hook):
                 f'{EXIT_STATUS}; go on with --resume.'
             )
             runner.visualizer.close()
+            for each in self._former:  # what follows is the launcher's answer to the first exit
+                signal.signal(each, signal.SIG_IGN)
             raise SystemExit(EXIT_STATUS)
 
     def after_train_epoch(self, runner: Runner) -> None:

@@ -9,7 +9,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 from torch.utils.data import DataLoader, IterableDataset, SequentialSampler
 
-from clsa_mm.datasets.from_batch import start_at
+from clsa_mm.datasets.from_batch import sampler_of, start_at
 from clsa_mm.datasets.seeded_sampler import SeededSampler
 from clsa_mm.engine.hooks.batch_size import global_batch_size
 from clsa_mm.engine.hooks.sampler_seed_hook import follow_seed
@@ -94,7 +94,7 @@ class ResumePositionHook(Hook):
             start_at(runner.train_dataloader, done)
             loop.run_iter = partial(_run_later, loop, done)
             runner.logger.info(f'Goes on within epoch {runner.epoch + 1}, after {done} of {length} batches.')
-            if not isinstance(runner.train_dataloader.sampler, SeededSampler):
+            if not isinstance(sampler_of(runner.train_dataloader), SeededSampler):
                 runner.logger.warning(
                     'No image of this epoch repeats or is left out, but how they are augmented is drawn '
                     'anew: only samples of SeededSampler look as in an uninterrupted run.'
@@ -110,7 +110,7 @@ class ResumePositionHook(Hook):
             raise ValueError(f'{within}, nor within epoch {runner.epoch + 1}: {_REMEDY}.')
         if not _repeats_its_order(loader):
             raise ValueError(
-                f'{within}, and {type(loader.sampler).__name__} cannot repeat the order of the images in '
+                f'{within}, and {type(sampler_of(loader)).__name__} cannot repeat the order of the images in '
                 'that epoch, as SeededSampler and DefaultSampler do from seed and epoch: set '
                 f'train_dataloader.sampler.type=SeededSampler for the next run; for this one, {_REMEDY}.'
             )
@@ -140,7 +140,7 @@ class ResumePositionHook(Hook):
 
 def _repeats_its_order(loader: DataLoader) -> bool:
     """Whether a loader's batches are a function of the epoch, and can be told without their images."""
-    sampler = loader.sampler
+    sampler = sampler_of(loader)
     return (
         loader.batch_sampler is not None
         and not isinstance(loader.dataset, IterableDataset)
@@ -156,7 +156,7 @@ def _run_later(loop: EpochBasedTrainLoop, done: int, idx: int, data_batch: Any) 
 def _skip(loop: IterBasedTrainLoop, number: int) -> None:
     """Bring a loop over iterations, before its first, to where it stood after ``number`` batches."""
     loader, iterator = loop.dataloader, loop.dataloader_iterator
-    sampler = loader.sampler
+    sampler = sampler_of(loader)
     passes, first = (0, number) if isinstance(sampler, InfiniteSampler) else divmod(number, len(loader))
     if passes and hasattr(sampler, 'set_epoch'):
         sampler.set_epoch(passes)

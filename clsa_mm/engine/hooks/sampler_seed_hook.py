@@ -4,6 +4,8 @@ from mmengine.hooks import DistSamplerSeedHook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
+from clsa_mm.datasets.from_batch import sampler_of
+
 
 @HOOKS.register_module()
 class SamplerSeedHook(DistSamplerSeedHook):
@@ -20,7 +22,7 @@ class SamplerSeedHook(DistSamplerSeedHook):
 
 def follow_seed(runner: Runner) -> None:
     """Give the sampler of the training data the runner's seed, and log it where that is another."""
-    sampler = runner.train_dataloader.sampler
+    sampler = sampler_of(runner.train_dataloader)
     if getattr(sampler, 'seed', runner.seed) != runner.seed:
         runner.logger.info(f'Samples follow seed {runner.seed} of the resumed run.')
         sampler.seed = runner.seed
