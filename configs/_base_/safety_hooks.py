@@ -8,4 +8,5 @@ default_hooks = dict(
     resume_learning_rate=dict(type='ResumeLearningRateHook'),
     finite_guard=dict(type='FiniteGuardHook'),
     rank_drift=dict(type='RankDriftHook'),
+    log_history=dict(type='LogHistoryHook'),
 )

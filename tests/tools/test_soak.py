@@ -29,9 +29,9 @@ def sample(iteration: int, **figures: float) -> tuple[int, dict]:
     [('own_MiB', 0.0, False), ('own_MiB', 0.5, True), ('own_MiB', 0.02, False), ('handles', 0.1, True)],
 )
 def test_a_line_is_fitted_behind_the_warm_up(soak, name, per_look, grows):
-    """100 looks, 10 iterations apart; over the 75 behind the warm-up 0.5 MiB make 37, 0.1 handles 7."""
+    """100 looks, 10 iterations apart; over the 50 behind the warm-up 0.5 MiB make 25, 0.1 handles 5."""
     noise = np.random.default_rng(0).normal(0, 0.2, 100)
-    samples = [sample(10 * i, **{name: 300 * (i < 25) + 100 + per_look * i + noise[i]}) for i in range(100)]
+    samples = [sample(10 * i, **{name: 300 * (i < 50) + 100 + per_look * i + noise[i]}) for i in range(100)]
     ((line, found),) = soak['slope_lines'](samples)
     assert found is grows and line.endswith('GROWS' if grows else 'flat')
     slope = float(line.split()[-2])

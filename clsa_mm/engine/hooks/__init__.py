@@ -5,6 +5,7 @@ from clsa_mm.engine.hooks.health_hook import HealthHook
 from clsa_mm.engine.hooks.iteration_seed_hook import IterationSeedHook
 from clsa_mm.engine.hooks.knn_hook import KNNHook
 from clsa_mm.engine.hooks.linear_probe_hook import LinearProbeHook
+from clsa_mm.engine.hooks.log_history_hook import LogHistoryHook
 from clsa_mm.engine.hooks.log_test_metrics_hook import LogTestMetricsHook
 from clsa_mm.engine.hooks.momentum_queue_hook import MomentumQueueHook
 from clsa_mm.engine.hooks.own_checkpoints_hook import OwnCheckpointsHook
@@ -24,6 +25,7 @@ __all__ = [
     'IterationSeedHook',
     'KNNHook',
     'LinearProbeHook',
+    'LogHistoryHook',
     'LogTestMetricsHook',
     'MomentumQueueHook',
     'OwnCheckpointsHook',
