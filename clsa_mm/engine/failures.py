@@ -54,17 +54,8 @@ def ending_together(runner: Runner, **settings: Any) -> Iterator[None]:
         RankFailure: In place of an error of communication, where another rank is the cause.
     """
     bind_children()
-    rank, world_size = get_dist_info()
-    beats = None
-    if world_size > 1 and os.environ.get('MASTER_ADDR') and os.environ.get('MASTER_PORT'):
-        beats = Heartbeats(
-            rank,
-            world_size,
-            place=lambda: f'iteration {runner.iter}, {place_of_main_thread()}',
-            say=_say,
-            **settings,
-        )
-        beats.start()
+    rank, _ = get_dist_info()
+    beats = _start_heartbeats(runner, **settings)
     try:
         yield
     except Exception as error:
@@ -87,6 +78,23 @@ def ending_together(runner: Runner, **settings: Any) -> Iterator[None]:
     finally:
         if beats is not None:
             beats.close()
+
+
+def _start_heartbeats(runner: Runner, **settings: Any) -> Heartbeats | None:
+    rank, world_size = get_dist_info()
+    if world_size == 1:
+        return None
+
+    def place() -> str:
+        return f'iteration {runner.iter}, {place_of_main_thread()}'
+
+    try:
+        beats = Heartbeats(rank, world_size, place, _say, **settings)
+    except (KeyError, DistError) as error:  # started in another way than by env://
+        print_log(f'Ranks that do not answer will not be named: no store ({error!r}).', logger='current')
+        return None
+    beats.start()
+    return beats
 
 
 def bind_children() -> None:

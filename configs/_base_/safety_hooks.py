@@ -11,4 +11,5 @@ default_hooks = dict(
     interrupt=dict(type='InterruptHook'),
     finite_guard=dict(type='FiniteGuardHook'),
     rank_drift=dict(type='RankDriftHook'),
+    log_history=dict(type='LogHistoryHook'),
 )

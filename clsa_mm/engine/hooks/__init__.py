@@ -10,6 +10,7 @@ from clsa_mm.engine.hooks.iteration_seed_hook import IterationSeedHook
 from clsa_mm.engine.hooks.knn_hook import KNNHook
 from clsa_mm.engine.hooks.linear_probe_hook import LinearProbeHook
 from clsa_mm.engine.hooks.log_guard_hook import LogGuardHook
+from clsa_mm.engine.hooks.log_history_hook import LogHistoryHook
 from clsa_mm.engine.hooks.log_test_metrics_hook import LogTestMetricsHook
 from clsa_mm.engine.hooks.momentum_queue_hook import MomentumQueueHook
 from clsa_mm.engine.hooks.pretrained_backbone_hook import PretrainedBackboneHook
@@ -33,6 +34,7 @@ __all__ = [
     'KNNHook',
     'LinearProbeHook',
     'LogGuardHook',
+    'LogHistoryHook',
     'LogTestMetricsHook',
     'MomentumQueueHook',
     'PretrainedBackboneHook',

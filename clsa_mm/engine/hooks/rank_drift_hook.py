@@ -1,5 +1,6 @@
 """Finds ranks whose models have come apart."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -33,6 +34,8 @@ class RankDriftHook(Hook):
 
     Args:
         interval: Iterations between two comparisons. Defaults to 100.
+        ignore: Parts of the names of tensors that each rank of a model has of its own, as the counts of
+            ``SeesawLoss``. Defaults to none.
 
     Raises:
         ValueError: If ``interval`` is less than 1.
@@ -42,10 +45,11 @@ class RankDriftHook(Hook):
     # After MomentumQueueHook, before logging and checkpoints.
     priority = 'NORMAL'
 
-    def __init__(self, interval: int = 100) -> None:
+    def __init__(self, interval: int = 100, ignore: Sequence[str] = ()) -> None:
         if interval < 1:
             raise ValueError(f'RankDriftHook: interval must be at least 1 iteration, got {interval}')
         self.interval = interval
+        self.ignore = tuple(ignore)
 
     def before_train(self, runner: Runner) -> None:
         """Compare what the ranks start with, which a resume has read from a file of each rank's."""
@@ -68,7 +72,11 @@ class RankDriftHook(Hook):
         replicated = isinstance(runner.model, DistributedDataParallel | MMSeparateDistributedDataParallel)
         if get_world_size() == 1 or not replicated:
             return
-        tensors = replicated_tensors(unwrap_model(runner.model))
+        tensors = {
+            name: tensor
+            for name, tensor in replicated_tensors(unwrap_model(runner.model)).items()
+            if not any(part in name for part in self.ignore)
+        }
         own = torch.stack([fingerprint(tensor) for tensor in tensors.values()])
         ranks = torch.stack([prints.to(own.device) for prints in all_gather(own)])
         differs = ranks != ranks[0]
@@ -80,7 +88,8 @@ class RankDriftHook(Hook):
         raise RuntimeError(
             f'{names[0]}{more} of rank {", ".join(map(str, others))} differ from those of rank 0 {when}: the '
             'ranks no longer train one model. Continue with --resume from a checkpoint of before, and if it '
-            'happens again, look for an update that only some ranks make, or a faulty device.'
+            'happens again, look for an update that only some ranks make, or a faulty device. What each rank '
+            'is to have of its own, default_hooks.rank_drift.ignore may name.'
         )
 
 
