@@ -19,6 +19,7 @@ from clsa_mm.checkpoints.read import CheckpointError, read_checkpoint
 from clsa_mm.checkpoints.safe_pickle import dump_arrays
 from clsa_mm.checkpoints.targets import TARGETS, Target
 from clsa_mm.checkpoints.unfinished import unfinished
+from clsa_mm.checkpoints.whole import hash_file
 
 FORMATS = tuple(TARGETS)
 # What a training checkpoint has beside the model.
@@ -131,6 +132,7 @@ def write_checkpoint(content: dict, path: Path) -> None:
     with unfinished(path) as part:
         with part.open('wb') as file:
             (dump_arrays if path.suffix == '.pkl' else torch.save)(content, file)
+        hash_file(path).unlink(missing_ok=True)  # of the file that is replaced
         part.replace(path)
 
 

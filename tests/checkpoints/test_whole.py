@@ -12,6 +12,7 @@ import torch
 from child_process import run_in_child
 
 from clsa_mm.checkpoints import whole
+from clsa_mm.checkpoints.convert import write_checkpoint
 from clsa_mm.checkpoints.newest import checkpoint_to_resume, flaw, newest_whole
 from clsa_mm.checkpoints.read import CheckpointError, read_checkpoint
 from clsa_mm.checkpoints.whole import (
@@ -213,6 +214,12 @@ def test_every_tool_checks_the_hash(tmp_path: Path) -> None:
         read_checkpoint(path)
     hash_file(path).write_text('illegible')
     read_checkpoint(path)
+
+
+def test_another_file_in_its_place_has_no_hash(tmp_path: Path) -> None:
+    path = write(tmp_path / 'a.pth', 1)
+    write_checkpoint(dict(state_dict={}), path)
+    assert not hash_file(path).exists() and read_checkpoint(path) == dict(state_dict={})
 
 
 def test_a_folder_that_is_gone_is_not_made_again(tmp_path: Path) -> None:
