@@ -5,7 +5,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 export PYTHON
 
-.PHONY: demo test test-all lint docs install ops doctor clean
+.PHONY: demo test test-all lint docs install ops doctor audit clean
 
 demo: install
 	$(PY) tools/demo.py $(ARGS)
@@ -37,6 +37,10 @@ ops: install
 
 doctor: install
 	$(PY) -m clsa_mm
+
+# What of .venv is not as the lock has it, or not as it was installed.
+audit:
+	$(PY) requirements/audit.py
 
 # Leaves work_dirs alone: it holds results.
 clean:

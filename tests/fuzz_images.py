@@ -187,7 +187,7 @@ def load(folder: Path, seed: int, number: int) -> tuple[str, str]:
 
 
 def fuzz(numbers: range, seed: int, workers: int, timeout: float, out: Path) -> tuple[Counter, int]:
-    """Load damaged files.
+    """Load damaged files; what takes too long gets ten times as long once more, for a machine may be busy.
 
     Returns:
         How often each (format, result) came, and how many of these must not.
@@ -198,6 +198,8 @@ def fuzz(numbers: range, seed: int, workers: int, timeout: float, out: Path) -> 
         work = partial(load, Path(folder), seed)
         for done, outcome in enumerate(each_isolated(work, numbers, workers, timeout), 1):
             number = numbers[outcome.index]
+            if outcome.state == 'hang':
+                (outcome,) = each_isolated(work, [number], 1, 10 * timeout)
             kind, result = outcome.result if outcome.state == 'done' else (damaged(number, seed)[0], '')
             result = result or f'{outcome.state.upper()} ({outcome.result})'
             found[kind, result] += 1
