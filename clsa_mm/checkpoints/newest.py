@@ -11,8 +11,8 @@ from clsa_mm.checkpoints.plain_pickle import ClaimError
 from clsa_mm.checkpoints.read import CheckpointError, read_checkpoint
 from clsa_mm.checkpoints.whole import flaw_by_hash, has_hash, irregular, saved_at
 
-# What mmengine's CheckpointHook writes to resume from; its best checkpoints have no optimizer.
-TEMPLATES = ('epoch_{}.pth', 'iter_{}.pth')
+# What CheckpointHook and InterruptHook write to resume from; best checkpoints have no optimizer.
+TEMPLATES = ('epoch_{}.pth', 'iter_{}.pth', 'latest_iter_{}.pth')
 LAST = 'last_checkpoint'
 
 
