@@ -45,6 +45,11 @@ class _Names(pickle._Pickler):
     def save_named(self, value: Named) -> None:
         self.write(b'c' + value.name.replace(':', '\n').encode() + b'\n')
 
+    def save_changed(self, value: 'Changed') -> None:
+        self.save(value.value)
+        self.save(value.state)
+        self.write(pickle.BUILD)
+
     def save_rebuilt(self, value: 'Rebuilt') -> None:
         self.save(Named(value.name))
         self.save(value.arguments)
@@ -71,6 +76,14 @@ class Rebuilt:
         self.name, self.arguments, self.state = name, arguments, state
 
 
+class Changed:
+    """A value that is given a state."""
+
+    def __init__(self, value: Any, state: Any) -> None:
+        self.value, self.state = value, state
+
+
+_Names.dispatch[Changed] = _Names.save_changed
 _Names.dispatch[Rebuilt] = _Names.save_rebuilt
 
 
@@ -136,10 +149,8 @@ def _nested_file(path: Path, mark: Path) -> None:
 
 def _bomb(path: Path, mark: Path) -> None:
     """A thousand times its size, in zeros."""
-    with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as file:
-        file.writestr('a/data.pkl', pickled(state(tensor(Storage(1 << 24), 0, (1 << 24,)))))
-        with file.open('a/data/0', 'w', force_zip64=True) as entry:
-            entry.write(bytes(1 << 26))
+    claim = pickled(state(tensor(Storage(1 << 24), 0, (1 << 24,))))
+    archive(path, claim, bytes(1 << 26), zipfile.ZIP_DEFLATED)
 
 
 def _overlapping_entries(path: Path, mark: Path) -> None:
@@ -166,7 +177,7 @@ def _storage_of_petabytes(path: Path, mark: Path) -> None:
 
 
 def _storage_beyond_its_record(path: Path, mark: Path) -> None:
-    """Other memory of the process would be read as weights."""
+    """Whoever believed it would take other memory of the process for weights."""
     archive(path, pickled(state(tensor(Storage(1 << 20), 0, (1 << 20,)))))
 
 
@@ -254,6 +265,20 @@ def _keys_that_collide(path: Path, mark: Path) -> None:
     prime = (1 << 61) - 1  # of Python's hash of numbers
     keys = b''.join(pickle.dumps(i * prime, 2)[2:-1] + b'N' for i in range(200_000))
     archive(path, b'\x80\x02}(' + keys + b'u.')
+
+
+def _shape_written_without_end(path: Path, mark: Path) -> None:
+    """In a message, if anyone wrote it in one."""
+    archive(path, pickled(state(tensor(Storage(4), 0, _laughs(60)))))
+
+
+def _type_written_without_end(path: Path, mark: Path) -> None:
+    archive(path, pickled(state(Rebuilt('numpy:dtype', _laughs(60)))))
+
+
+def _storage_with_another_size(path: Path, mark: Path) -> None:
+    """Claimed rightly, and changed afterwards."""
+    archive(path, pickled(state(tensor(Changed(Storage(4), dict(bytes=1 << 50)), 0, (1 << 40,)))))
 
 
 def _nested_without_end(path: Path, mark: Path) -> None:

@@ -1,8 +1,8 @@
 """What a checkpoint claims to hold, checked against its file before torch believes it.
 
-``torch.load(weights_only=True)`` runs no code, but takes a file's word for sizes: it reads beyond the end of
-a record that is shorter than its tensor, inflates whatever is packed, and calls some constructors with any
-numbers. So the pickle is read once with stand-ins that only compare numbers, and by torch after that.
+``torch.load(weights_only=True)`` runs no code, but takes a file's word for sizes: it inflates whatever is
+packed, calls some constructors with any numbers, and hashes keys that take for ever. So the pickle is read
+once with stand-ins that only compare numbers, and by torch after that.
 """
 
 import io
@@ -16,7 +16,14 @@ from typing import Any
 
 import torch
 
-from clsa_mm.checkpoints.plain_pickle import ClaimError, PlainUnpickler, check_keys, latin_bytes, ordered_dict
+from clsa_mm.checkpoints.plain_pickle import (
+    ClaimError,
+    PlainUnpickler,
+    brief,
+    check_keys,
+    latin_bytes,
+    ordered_dict,
+)
 from clsa_mm.checkpoints.safe_pickle import ARRAYS
 
 _ZIP = b'PK\x03\x04'  # by which torch tells its archives from what it wrote before
@@ -124,7 +131,7 @@ class _ClaimUnpickler(PlainUnpickler):
             raise ClaimError('it refers to something that is no storage of a tensor')
         _, kind, key, location, number, *view = claim
         if not (type(kind) is int and type(key) is str and type(location) is str and _natural(number)):
-            raise ClaimError(f'it refers to a storage by {claim!r:.80}')
+            raise ClaimError(f'it refers to a storage by {brief(claim)}')
         if view and view[0] is not None:
             raise ClaimError('a storage of it is part of another')
         size = number * kind
@@ -158,7 +165,7 @@ def _elements(held: int, offset: Any, size: Any, stride: Any) -> str:
     whole = type(size) is tuple and type(stride) is tuple and len(size) == len(stride) <= _MOST_DIMENSIONS
     if not (whole and _natural(offset, *size, *stride)):
         raise ClaimError(
-            f'a tensor claims the shape {size!r:.80} with strides {stride!r:.80} at {offset!r:.20}'
+            f'a tensor claims the shape {brief(size)} with strides {brief(stride)} at {brief(offset)}'
         )
     number = math.prod(size)
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True)) if number else 0
@@ -212,7 +219,7 @@ class _History:
 def _statistic(owner: Any, name: Any) -> str:
     """By which a HistoryBuffer names its methods."""
     if owner is not _History or type(name) is not str or name.startswith('_'):
-        raise pickle.UnpicklingError(f'{name!s:.40} of a refused object')
+        raise pickle.UnpicklingError(f'{name if type(name) is str else type(name)} of a refused object')
     return name
 
 

@@ -1,6 +1,7 @@
 """Unpickling that calls nothing of a file's choosing, and refuses what would take endless time or memory."""
 
 import pickle
+import reprlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, BinaryIO
@@ -14,6 +15,9 @@ LARGEST_KEY = 1 << 60  # below it, numbers that differ have hashes that differ
 
 class ClaimError(ValueError):
     """A file claims to hold what it does not, or what nobody would save."""
+
+
+brief = reprlib.Repr().repr  # what a message says of a value, of which only the start is looked at
 
 
 def check_keys(keys: Iterable) -> None:
@@ -41,7 +45,7 @@ def ordered_dict(content: Any = ()) -> OrderedDict:
 def latin_bytes(content: Any = b'', encoding: Any = 'latin1') -> bytes:
     """Stand in for `_codecs.encode` and types of bytes; other encodings would be looked up and imported."""
     if type(content) not in (str, bytes, bytearray) or encoding not in ('latin1', 'latin-1'):
-        raise ClaimError(f'bytes are made of a {type(content).__name__} by {encoding!r:.40}')
+        raise ClaimError(f'bytes are made of a {type(content).__name__} by {brief(encoding)}')
     return content.encode('latin1') if type(content) is str else bytes(content)
 
 
@@ -98,12 +102,19 @@ class PlainUnpickler(pickle._Unpickler):
             raise pickle.UnpicklingError(f'GLOBAL {module}.{name}') from None
 
     def _instantiate(self, kind: Any, arguments: Any) -> None:
+        """As Python's, which its oldest operations call too; that passes over what a stand-in checks."""
         self.append(kind(*arguments))
 
     def _new(self) -> None:
-        """Call the stand-in, where Python's own would pass over what it checks."""
         arguments, kind = self.stack.pop(), self.stack.pop()
         self._instantiate(kind, arguments)
+
+    def _build(self) -> None:
+        """Give a value its state; a stand-in that has none would have its attributes replaced."""
+        value = self.stack[-2]
+        if type(value) is not OrderedDict and not hasattr(type(value), '__setstate__'):
+            raise ClaimError(f'a {type(value).__name__} gets a state, of which it has none')
+        self.load_build()
 
     def _memorise(self) -> None:
         """Number what comes, in order: a reader that keeps a list would reserve it up to the number."""
@@ -123,6 +134,7 @@ class PlainUnpickler(pickle._Unpickler):
     dispatch[pickle.ADDITEMS[0]] = _guarded(pickle.ADDITEMS, lambda stack: stack)
     dispatch[pickle.FROZENSET[0]] = _guarded(pickle.FROZENSET, lambda stack: stack)
     dispatch[pickle.NEWOBJ[0]] = _new
+    dispatch[pickle.BUILD[0]] = _build
     dispatch[pickle.LONG_BINPUT[0]] = _memorise
     dispatch[pickle.BYTEARRAY8[0]] = _bytearray
     del dispatch[pickle.NEWOBJ_EX[0]], dispatch[pickle.NEXT_BUFFER[0]]

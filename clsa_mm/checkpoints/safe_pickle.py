@@ -55,10 +55,12 @@ class _Type:
     """Stands in for numpy.dtype; knows numbers only."""
 
     def __init__(self, code: Any, *options: Any) -> None:
-        self.code, self.order = str(code), '='
+        if type(code) is not str:
+            raise pickle.UnpicklingError('a type of numbers without a name')
+        self.code, self.order = code, '='
 
     def __setstate__(self, state: tuple) -> None:
-        self.order = str(state[1])
+        self.order = state[1] if state[1] in ('<', '>', '=', '|') else '='
 
     def resolve(self) -> np.dtype:
         if not _NUMBERS.fullmatch(self.code):

@@ -73,6 +73,9 @@ def test_trust_is_no_leave_to_be_large(kind: str, tmp_path: Path) -> None:
 
 def test_what_they_do_to_torch(tmp_path: Path) -> None:
     """The oracle: torch's own safe reading takes the word of such a file for its size."""
+    bomb = make_hostile('bomb', tmp_path, tmp_path / 'mark')
+    inflated = torch.load(bomb, weights_only=True)['state_dict']['backbone.conv1.weight'].nbytes
+    assert inflated > 1000 * bomb.stat().st_size
     kept = torch.ones(1)
     path = tmp_path / 'a.pth'
     torch.save(dict(state_dict=dict(a=kept.expand(1 << 18))), path)
