@@ -7,6 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 VENV=${1:-.venv}
 PY=$VENV/bin/python
 LOCK=requirements/lock.txt
+HASHES=requirements/hashes.txt
 EXTRAS=all
 STAMP=$VENV/.clsa_mm_installed
 
@@ -55,7 +56,7 @@ make_venv() {
 
 # What the environment depends on; another value means: install again.
 stamp_key() {
-    "$PY" - "$LOCK" setup.cfg pyproject.toml requirements/install.sh <<'PYTHON'
+    "$PY" - "$LOCK" "$HASHES" setup.cfg pyproject.toml requirements/install.sh <<'PYTHON'
 import hashlib, os, sys
 digest = hashlib.sha256(f"{sys.version} {os.getcwd()}".encode())
 for path in sys.argv[1:]:
@@ -70,18 +71,37 @@ pip_install() {
     local quiet=--quiet
     [[ ! -t 1 ]] || quiet=""
     PYTHONWARNINGS="ignore:Editable installation" "$PY" -m pip install $quiet \
-        --disable-pip-version-check --constraint "$LOCK" "$@"
+        --disable-pip-version-check "$@"
+}
+
+# What the extras ask for, and what builds this package itself.
+requirements() {
+    "$PY" - "$EXTRAS" <<'PYTHON'
+import configparser, re, sys
+config = configparser.ConfigParser()
+config.read("setup.cfg")
+extras = config["options.extras_require"]
+names = re.search(r"\[(.*)\]", extras[sys.argv[1]])[1].split(",")
+texts = [config["options"]["install_requires"], *(extras[name] for name in names), "setuptools"]
+print("\n".join(texts))
+PYTHON
 }
 
 install_stack() {
     say "installing clsa_mm[$EXTRAS] into $VENV from $LOCK (a few minutes, about 6 GB)"
-    pip_install pip  # the locked pip knows --build-constraint
-    # An isolated build of mmcv sees no torch, and so compiles no ops: seconds instead of minutes.
-    pip_install --build-constraint "$LOCK" --editable ".[$EXTRAS]"
+    # With hashes among the constraints pip takes nothing that has none, or another one.
+    pip_install --constraint "$HASHES" pip  # the locked pip knows --build-constraint
+    # An isolated build of mmcv sees no torch, and so compiles no ops: seconds instead of minutes. What such
+    # builds need is locked by version alone: pip knows no hashes there.
+    requirements >"$STAMP.requirements"
+    pip_install --require-hashes --constraint "$HASHES" --build-constraint "$LOCK" --requirement "$STAMP.requirements"
+    rm "$STAMP.requirements"
+    # A folder has no hash, so the checkout comes by itself.
+    pip_install --no-deps --no-build-isolation --editable .
     # opencv-python needs desktop libraries that servers and containers often lack.
     if ! "$PY" -c 'import cv2' >/dev/null 2>&1; then
         say "opencv-python does not load here (no libGL?): putting the headless build over it"
-        pip_install --force-reinstall --no-deps opencv-python-headless
+        pip_install --constraint "$HASHES" --force-reinstall --no-deps opencv-python-headless
     fi
 }
 

@@ -32,6 +32,13 @@ def read_requirements() -> dict[str, list[Requirement]]:
     return {extra: [Requirement(line) for line in text.split('\n') if line] for extra, text in texts.items()}
 
 
+def read_hashes() -> dict[str, list[str]]:
+    """Pinned requirement to its hashes."""
+    text = (ROOT / 'requirements/hashes.txt').read_text().replace('\\\n', '')
+    rows = (line.split() for line in text.splitlines() if not line.startswith('#'))
+    return {name: [word.removeprefix('--hash=') for word in words] for name, *words in rows}
+
+
 LOCK = read_lock()
 REQUIREMENTS = read_requirements()
 
@@ -49,6 +56,13 @@ def test_lock_pins_every_requirement_within_its_range(extra: str) -> None:
     for requirement in REQUIREMENTS[extra]:
         version = LOCK[canonicalize_name(requirement.name)]
         assert requirement.specifier.contains(version, prereleases=True), requirement
+
+
+def test_everything_in_the_lock_has_hashes() -> None:
+    hashes = read_hashes()
+    assert [*hashes] == (ROOT / 'requirements/lock.txt').read_text().split()
+    for found in hashes.values():
+        assert found and all(re.fullmatch('sha256:[0-9a-f]{64}', text) for text in found)
 
 
 def test_lock_pins_what_builds_the_packages() -> None:
@@ -198,12 +212,14 @@ def test_second_run_installs_nothing_and_an_interrupted_one_leaves_no_stamp(
     assert not checkout.stamp.exists()
     code, first = install(0)
     assert code == 0
-    assert any(line.endswith(' --editable .[all]') for line in first)
-    assert all('--constraint requirements/lock.txt' in line for line in first)
+    own = [line for line in first if line.endswith(' --no-deps --no-build-isolation --editable .')]
+    assert len(own) == 1 and len(first) == 3
+    assert all('--constraint requirements/hashes.txt' in line for line in first if line not in own)
+    assert sum(' --require-hashes ' in line for line in first) == 1
     assert checkout.stamp.exists()
     assert install(1) == (0, [])
 
-    for name in ('requirements/lock.txt', 'setup.cfg', 'pyproject.toml'):
+    for name in ('requirements/lock.txt', 'requirements/hashes.txt', 'setup.cfg', 'pyproject.toml'):
         with open(checkout.folder / name, 'a') as file:
             file.write('\n')
         code, again = install(1)

@@ -23,6 +23,7 @@ from clsa_mm.datasets.image_files import (
 )
 from clsa_mm.datasets.transforms.load_image import LoadImage
 from clsa_mm.datasets.transforms.make_views import MakeViews, PackViews
+from clsa_mm.given_numbers import check_numbers
 from clsa_mm.printable import printable
 
 
@@ -89,6 +90,7 @@ class ImageFolder(CustomDataset):
             if kwargs.get('pipeline'):
                 raise ValueError('Give `views` or a `pipeline`, not both: `views` makes the pipeline.')
             kwargs['pipeline'] = [LoadImage(), MakeViews(views), PackViews()]
+        check_numbers('ImageFolder', whole=True, low=0, max_corrupt=max_corrupt)
         self.labels = labels
         self.max_corrupt = max_corrupt
         self.subfolders = None if subfolders is None else class_folders(subfolders)

@@ -6,6 +6,7 @@ from mmengine.registry import TRANSFORMS
 
 from clsa_mm.datasets.corrupt_files import CorruptImageError, check_regular, kind_of
 from clsa_mm.datasets.transforms.decode_image import MAX_PIXELS, DecodingError, decode_image
+from clsa_mm.given_numbers import check_numbers
 from clsa_mm.printable import printable
 
 _LARGEST_LIMIT = 2**30  # OpenCV's own, CV_IO_MAX_IMAGE_PIXELS
@@ -53,6 +54,7 @@ class LoadImage(BaseTransform):
         max_pixels: int = MAX_PIXELS,
         backend_args: dict | None = None,
     ) -> None:
+        check_numbers('LoadImage', whole=True, bit_depth=bit_depth, max_pixels=max_pixels)
         if bit_depth is not None and not 8 <= bit_depth <= 16:
             raise ValueError(f'bit_depth={bit_depth} must lie in 8..16, or be None to infer it.')
         if not 1 <= max_pixels <= _LARGEST_LIMIT:

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 from clsa_mm.datasets.corrupt_files import REPORT, CorruptFile
 from clsa_mm.datasets.tolerant import innermost, make_tolerant
 from clsa_mm.evaluation.corrupt_report import merged, summary, write_report
+from clsa_mm.given_numbers import check_numbers
 
 
 @HOOKS.register_module()
@@ -26,13 +27,15 @@ class CorruptFilesHook(Hook):
     Args:
         limit: Corrupt files to tolerate in a data set that does not say so itself, >= 0. Defaults to None:
             1 % of the images, at least 10.
+
+    Raises:
+        ValueError: ``limit`` is no whole number >= 0.
     """
 
     priority = 'LOWEST'
 
     def __init__(self, limit: int | None = None) -> None:
-        if limit is not None and limit < 0:
-            raise ValueError(f'CorruptFilesHook: limit must be at least 0, or None, got {limit}.')
+        check_numbers('CorruptFilesHook', whole=True, low=0, limit=limit)
         self.limit = limit
         self._reported: dict[str, list[CorruptFile]] = {}
 

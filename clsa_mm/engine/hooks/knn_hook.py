@@ -17,6 +17,7 @@ from clsa_mm.engine.unwrap import unwrap_model
 from clsa_mm.evaluation.dataloaders import build_in_order
 from clsa_mm.evaluation.features import extract_features, labels_of
 from clsa_mm.evaluation.knn import knn_accuracy
+from clsa_mm.given_numbers import check_numbers
 
 
 @HOOKS.register_module()
@@ -82,6 +83,10 @@ class KNNHook(Hook):
         augmented: Sequence[str] = (),
         views: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
+        check_numbers('KNNHook', whole=True, interval=interval, k=k, max_bank=max_bank)
+        check_numbers('KNNHook', whole=True, low=1, batch_size=batch_size)
+        check_numbers('KNNHook', whole=True, low=0, num_workers=num_workers, seed=seed)
+        check_numbers('KNNHook', temperature=temperature)
         for name, number in dict(interval=interval, k=k, max_bank=max_bank).items():
             if number is not None and number < 1:
                 raise ValueError(f'KNNHook: {name} must be at least 1, got {number}.')

@@ -18,6 +18,7 @@ from clsa_mm.engine.hooks.report import report
 from clsa_mm.engine.unwrap import unwrap_model
 from clsa_mm.evaluation.features import global_average_pool
 from clsa_mm.evaluation.labels import labels_of
+from clsa_mm.given_numbers import check_numbers
 
 _IN_CHECKPOINT = 'linear_probe'
 
@@ -58,6 +59,8 @@ class LinearProbeHook(Hook):
         weight_decay: float = 0.0,
         interval: int = 50,
     ) -> None:
+        check_numbers('LinearProbeHook', whole=True, num_classes=num_classes, interval=interval)
+        check_numbers('LinearProbeHook', low=0, lr=lr, momentum=momentum, weight_decay=weight_decay)
         if num_classes < 2 or interval < 1:
             raise ValueError(
                 'LinearProbeHook: num_classes must be at least 2 and interval at least 1, got '

@@ -7,6 +7,7 @@ import torch
 from mmengine.registry import MODELS
 from torch import Tensor
 
+from clsa_mm.given_numbers import check_numbers
 from clsa_mm.models.bank import Bank
 from clsa_mm.models.heads.bank_head import BankHead
 
@@ -62,6 +63,14 @@ class DDMHead(BankHead):
         super().__init__(init_cfg)
         if teacher_temperature is None:
             teacher_temperature = ddm_temperature
+        check_numbers(
+            'DDMHead',
+            temperature=temperature,
+            ddm_temperature=ddm_temperature,
+            teacher_temperature=teacher_temperature,
+            beta=beta,
+            contrastive_weight=contrastive_weight,
+        )
         if min(temperature, ddm_temperature, teacher_temperature) <= 0:
             raise ValueError(
                 f'temperatures must be positive, got temperature={temperature}, ddm_temperature='

@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from mmengine.dist import broadcast
 from torch import Tensor, nn
 
+from clsa_mm.given_numbers import check_numbers
+
 NO_LABEL = -1
 
 
@@ -36,6 +38,7 @@ class KeyQueue(nn.Module):
 
     def __init__(self, length: int = 65536, feat_dim: int = 128, labelled: bool = False) -> None:
         super().__init__()
+        check_numbers('KeyQueue', whole=True, length=length, feat_dim=feat_dim)
         if length < 1 or feat_dim < 1:
             raise ValueError(f'a queue needs length and feat_dim >= 1, got {length} and {feat_dim}')
         self.register_buffer('keys', _random_keys(length, feat_dim))
