@@ -13,6 +13,7 @@ extensions = [
     'sphinx.ext.mathjax',
     'sphinx.ext.napoleon',
     'sphinx.ext.viewcode',
+    'sphinx-mathjax-offline',  # formulas show without a network
 ]
 myst_enable_extensions = ['dollarmath']
 myst_heading_anchors = 3

@@ -212,3 +212,7 @@ def test_site_builds_without_a_warning(tmp_path: Path) -> None:
     done = run_in_child(lambda: sys.exit(sphinx(arguments)))
     assert done.returncode == 0, done.stderr
     assert (tmp_path / 'api/models.html').read_text().count('loss_contrastive')
+    scripts = re.findall(r'<script[^>]*? src="([^"]*)"', (tmp_path / 'algorithm.html').read_text())
+    mathjax = [tmp_path / script.split('?')[0] for script in scripts if 'mathjax' in script]
+    assert len(mathjax) == 1 and mathjax[0].is_file()  # formulas need no network
+    assert not any('//' in script for script in scripts)

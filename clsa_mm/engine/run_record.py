@@ -11,6 +11,7 @@ import torch
 from mmengine.runner import Runner
 
 from clsa_mm.checkpoints.config_text import settings_of
+from clsa_mm.engine.hooks.batch_size import global_batch_size
 from clsa_mm.version import __version__
 
 # Of a record: what may be another when a run goes on. With the rest, the run would be another one.
@@ -56,14 +57,13 @@ class RunRecord:
 def record_of(runner: Runner) -> dict[str, str | int]:
     """The record of a run whose data loader is built."""
     loader = runner.train_dataloader
-    batch_size = loader.batch_size or loader.batch_sampler.batch_size
     return asdict(
         RunRecord(
             clsa_mm=__version__,
             revision=code_revision(),
             torch=str(torch.__version__),  # it is more than a string, which no checkpoint may hold
             processes=runner.world_size,
-            batch=batch_size * runner.world_size,
+            batch=global_batch_size(runner),
             images=len(loader.dataset),
             files=getattr(loader.dataset, 'files_hash', ''),
         )
