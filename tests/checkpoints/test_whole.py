@@ -178,6 +178,12 @@ def test_checkpoints_of_before_have_no_hash(tmp_path: Path) -> None:
     assert checkpoint_to_resume([tmp_path]) == (str(path), [])
 
 
+def test_that_of_an_interruption_is_one_of_them(tmp_path: Path) -> None:
+    for number, name in enumerate(('latest_iter_5.pth', 'epoch_1.pth', 'latest_iter_9.pth')):
+        write(tmp_path / name, number)
+    assert checkpoint_to_resume([tmp_path]) == (str(tmp_path / 'latest_iter_9.pth'), [])
+
+
 def test_a_copy_without_its_times_is_resumed_all_the_same(tmp_path: Path) -> None:
     for number in range(8, 12):  # by name, 9 is the last
         write(tmp_path / f'epoch_{number}.pth', number)
