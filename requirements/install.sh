@@ -87,10 +87,20 @@ print("\n".join(texts))
 PYTHON
 }
 
+# A distribution of the lock with its hashes, for a pip that takes none from constraints.
+locked() {
+    "$PY" - "$HASHES" "$1" <<'PYTHON'
+import sys
+lines = open(sys.argv[1]).read().replace("\\\n", "").splitlines()
+print(*(line for line in lines if line.startswith(sys.argv[2] + "==")))
+PYTHON
+}
+
 install_stack() {
     say "installing clsa_mm[$EXTRAS] into $VENV from $LOCK (a few minutes, about 6 GB)"
-    # With hashes among the constraints pip takes nothing that has none, or another one.
-    pip_install --constraint "$HASHES" pip  # the locked pip knows --build-constraint
+    # The locked pip first: it knows --build-constraint, and takes hashes from constraints.
+    locked pip >"$STAMP.requirements"
+    pip_install --require-hashes --requirement "$STAMP.requirements"
     # An isolated build of mmcv sees no torch, and so compiles no ops: seconds instead of minutes. What such
     # builds need is locked by version alone: pip knows no hashes there.
     requirements >"$STAMP.requirements"
