@@ -43,6 +43,30 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.glob('*.pth'))
 
 
+class Pooled(Hook):
+    """Has a process that it forks, as a metric's pool does, and ends it by a signal."""
+
+    status: int | None = None
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+        if runner.iter == 2:
+            queue = multiprocessing.get_context('fork').SimpleQueue()
+            process = multiprocessing.get_context('fork').Process(target=queue.get, daemon=True)
+            process.start()
+            time.sleep(0.2)  # it waits then
+            process.terminate()
+            process.join(20)
+            self.status = process.exitcode
+            process.kill()
+
+
+def test_processes_of_a_pool_end_when_told(tmp_path: Path) -> None:
+    pooled = Pooled()
+    small_runner(tmp_path, 1, hooks=[pooled]).train()
+    assert pooled.status == -signal.SIGTERM
+    assert names(tmp_path) == ['epoch_1.pth']
+
+
 @pytest.mark.parametrize(
     'numbers', [(signal.SIGTERM,), (signal.SIGUSR1,), (signal.SIGTERM, signal.SIGTERM, signal.SIGUSR1)]
 )

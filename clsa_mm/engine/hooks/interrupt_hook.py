@@ -67,7 +67,7 @@ class InterruptHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Listen to the signals."""
-        self._saved_at = time.monotonic()
+        self._saved_at, self._process = time.monotonic(), os.getpid()
         if current_thread() is main_thread():  # no other may
             self._former = {number: signal.signal(number, self._note) for number in SIGNALS}
         loops = [loop for loop in (runner.train_loop, runner.val_loop) if loop is not None]
@@ -108,9 +108,10 @@ class InterruptHook(Hook):
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
-        if not self._signal:
+        forked = os.getpid() != self._process  # of a pool, say, which ends its processes by a signal
+        if not (forked or self._signal):
             self._signal, self._since = number, now
-        elif now - self._since > _ONE_EVENT_SECONDS:
+        elif forked or now - self._since > _ONE_EVENT_SECONDS:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
 
