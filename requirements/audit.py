@@ -69,9 +69,10 @@ def files_that_differ(installed: list[Distribution]) -> Iterator[str]:
             if file.hash:
                 recorded[path].add(f'{file.hash.mode}={file.hash.value}')
     for path, hashes in recorded.items():
+        if path.suffix == '.pyc':  # Python makes these anew from the sources
+            continue
         if not path.exists():
-            if path.suffix != '.pyc':
-                yield f'{owners[path]}: {path} is gone'
+            yield f'{owners[path]}: {path} is gone'
         elif hashes and path.is_file() and not hashes & {hash_of(path, h.partition('=')[0]) for h in hashes}:
             yield f'{owners[path]}: {path} is not as it was installed'
     roots = {Path(distribution.locate_file('')).resolve() for distribution in installed}
