@@ -44,26 +44,27 @@ def names(folder: Path) -> list[str]:
 
 
 class Pooled(Hook):
-    """Has a process that it forks, as a metric's pool does, and ends it by a signal."""
+    """Forks processes, as a metric's pool does, and ends them by a signal."""
 
-    status: int | None = None
+    def __init__(self) -> None:
+        self.ends: list[int | None] = []
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
-        if runner.iter == 2:
-            queue = multiprocessing.get_context('fork').SimpleQueue()
-            process = multiprocessing.get_context('fork').Process(target=queue.get, daemon=True)
+        context = multiprocessing.get_context('fork')
+        for pause in (0, 0, 0, 0.001, 0.01, 0.1):  # before it runs anything, and while it waits
+            process = context.Process(target=context.SimpleQueue().get, daemon=True)
             process.start()
-            time.sleep(0.2)  # it waits then
+            time.sleep(pause)
             process.terminate()
             process.join(20)
-            self.status = process.exitcode
+            self.ends.append(process.exitcode)
             process.kill()
 
 
 def test_processes_of_a_pool_end_when_told(tmp_path: Path) -> None:
     pooled = Pooled()
     small_runner(tmp_path, 1, hooks=[pooled]).train()
-    assert pooled.status == -signal.SIGTERM
+    assert len(pooled.ends) == 36 and set(pooled.ends) == {-signal.SIGTERM}
     assert names(tmp_path) == ['epoch_1.pth']
 
 

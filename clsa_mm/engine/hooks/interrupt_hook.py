@@ -67,9 +67,10 @@ class InterruptHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Listen to the signals."""
-        self._saved_at, self._process = time.monotonic(), os.getpid()
+        self._saved_at = time.monotonic()
         if current_thread() is main_thread():  # no other may
             self._former = {number: signal.signal(number, self._note) for number in SIGNALS}
+            _listening.add(os.getpid())
         loops = [loop for loop in (runner.train_loop, runner.val_loop) if loop is not None]
         for loader in (loop.dataloader for loop in loops if isinstance(loop.dataloader, DataLoader)):
             loader.worker_init_fn = partial(_outlive_signal, loader.worker_init_fn)
@@ -103,15 +104,15 @@ class InterruptHook(Hook):
 
     def after_train(self, runner: Runner) -> None:
         """Leave the signals to whom they were."""
+        _listening.discard(os.getpid())
         for number, handler in self._former.items():
             signal.signal(number, handler or signal.SIG_DFL)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
-        forked = os.getpid() != self._process  # of a pool, say, which ends its processes by a signal
-        if not (forked or self._signal):
+        if not self._signal:
             self._signal, self._since = number, now
-        elif forked or now - self._since > _ONE_EVENT_SECONDS:
+        elif now - self._since > _ONE_EVENT_SECONDS:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
 
@@ -173,6 +174,31 @@ def _remove(folder: Path, but: str | None = None) -> None:
     for path in folder.glob(NAME.format('*') + '*'):
         if but is None or not path.name.startswith(but):
             path.unlink(missing_ok=True)
+
+
+# Processes that are forked, a metric's pool for one, are ended by SIGTERM: they must not note it. One that
+# comes while they start, when Python runs no handler, waits for them.
+_listening: set[int] = set()
+_masks: list[set[signal.Signals]] = []
+
+
+def _before_fork() -> None:
+    if os.getpid() in _listening:
+        _masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS))
+
+
+def _after_fork(handlers: dict[int, signal.Handlers]) -> None:
+    if _masks:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, _masks.pop())
+
+
+os.register_at_fork(
+    before=_before_fork,
+    after_in_parent=partial(_after_fork, {}),
+    after_in_child=partial(_after_fork, {signal.SIGTERM: signal.SIG_DFL, signal.SIGUSR1: signal.SIG_IGN}),
+)
 
 
 def _outlive_signal(initialise: Any, worker: int) -> None:
