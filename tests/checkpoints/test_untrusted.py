@@ -155,7 +155,7 @@ def test_inferencers_run_no_text(poisoned):
 
 
 def test_a_trusted_text_is_run(poisoned, configs, monkeypatch, tmp_path):
-    resume([poisoned], monkeypatch, configs[0], '--trust-checkpoint')
+    resume([poisoned], monkeypatch, configs[0], '--trust-checkpoint', '--force')
     (tmp_path / 'mark').rmdir()
 
 
