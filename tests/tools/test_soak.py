@@ -59,9 +59,9 @@ def test_a_process_that_is_known(soak):
         more = look(os.getpid())['rank 0 main handles'][os.getpid()]
         assert one.fileno() != two.fileno()
     assert more == figures['rank 0 main handles'][os.getpid()] + 2
-    block = np.ones(2**23)  # 64 MiB
+    block = np.ones(2**25)  # 256 MiB, much beside what the system takes from a process meanwhile
     before, after = (f['rank 0 main own MiB'][os.getpid()] for f in (figures, look(os.getpid())))
-    assert block.nbytes / 2**20 == pytest.approx(after - before, abs=4)
+    assert block.nbytes / 2**20 == pytest.approx(after - before, abs=40)
     child = subprocess.Popen([sys.executable, '-c', 'input()'], stdin=subprocess.PIPE)
     assert child.pid in children()[os.getpid()] and child.pid in look(os.getpid())['rank 0 worker threads']
     child.communicate(b'\n')

@@ -118,7 +118,7 @@ def test_it_ends_and_is_named(tmp_path, tiny_pretraining, victim, sent, limit, m
     assert not [
         path.name
         for path in work_dir.iterdir()
-        if path.suffix not in ('.pth', '.txt', '.py', '.json')
+        if path.suffix not in ('.pth', '.sha256', '.txt', '.py', '.json')
         and path.is_file()
         and path.name != 'last_checkpoint'
     ]
