@@ -126,8 +126,8 @@ def ended(processes: list[mp.Process], timeout: float) -> None:
     ('where', 'fault', 'codes', 'message'),
     [
         ('main', fail, (1, 1), 'failed: in iteration 1, ValueError: no such thing'),
-        ('main', kill, (1, -9), r'has not answered for \d s, since it was in iteration'),
-        ('main', stop, (1, None), r'has not answered for \d s, since it was in iteration'),
+        ('main', kill, (1, -9), r'has not answered for \d s, since it was in (iteration|the start)'),
+        ('main', stop, (1, None), r'has not answered for \d s, since it was in (iteration|the start)'),
         (
             'worker',
             fail,
