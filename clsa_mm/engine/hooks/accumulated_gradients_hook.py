@@ -5,11 +5,11 @@ from typing import Any
 import torch
 from mmengine.dist import all_gather
 from mmengine.hooks import CheckpointHook, Hook
-from mmengine.optim import OptimWrapperDict
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import Tensor
 
+from clsa_mm.engine.hooks.optimizers import wrappers_of
 from clsa_mm.engine.unwrap import unwrap_model
 
 _IN_CHECKPOINT = 'accumulated_gradients'
@@ -100,9 +100,7 @@ def _saves_iteration(hook: CheckpointHook, runner: Runner) -> bool:
 
 
 def _within_step(runner: Runner) -> bool:
-    wrapper = runner.optim_wrapper
-    wrappers = wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]
-    return any(each._accumulative_counts > 1 and not each.should_update() for each in wrappers)
+    return any(each._accumulative_counts > 1 and not each.should_update() for each in wrappers_of(runner))
 
 
 def _mean(saved: list[dict[str, Tensor]]) -> dict[str, Tensor]:

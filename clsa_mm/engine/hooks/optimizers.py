@@ -1,15 +1,19 @@
 """The runner's optimizers, and whether a step of theirs was taken."""
 
 import torch
-from mmengine.optim import OptimWrapperDict
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 
 
-def optimizers_of(runner: Runner) -> list[torch.optim.Optimizer]:
-    """All optimizers of a run: one, or those of an ``OptimWrapperDict``."""
+def wrappers_of(runner: Runner) -> list[OptimWrapper]:
+    """All optimizer wrappers of a run: one, or those of an ``OptimWrapperDict``."""
     wrapper = runner.optim_wrapper
-    wrappers = wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]
-    return [each.optimizer for each in wrappers]
+    return list(wrapper.values()) if isinstance(wrapper, OptimWrapperDict) else [wrapper]
+
+
+def optimizers_of(runner: Runner) -> list[torch.optim.Optimizer]:
+    """Their optimizers."""
+    return [wrapper.optimizer for wrapper in wrappers_of(runner)]
 
 
 def skipped_by_scaler(optimizer: torch.optim.Optimizer) -> bool:
