@@ -11,7 +11,8 @@ from clsa_mm.checkpoints.read import CheckpointError, read_checkpoint
 from clsa_mm.checkpoints.whole import flaw_by_hash, has_hash, irregular, saved_at
 
 # What CheckpointHook and InterruptHook write to resume from; best checkpoints have no optimizer.
-TEMPLATES = ('epoch_{}.pth', 'iter_{}.pth', 'latest_iter_{}.pth')
+INTERRUPTED = 'latest_iter_{}.pth'
+TEMPLATES = ('epoch_{}.pth', 'iter_{}.pth', INTERRUPTED)
 LAST = 'last_checkpoint'
 
 

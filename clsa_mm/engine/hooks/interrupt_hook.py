@@ -16,12 +16,12 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
-from clsa_mm.checkpoints.unfinished import unfinished
+from clsa_mm.checkpoints.newest import INTERRUPTED, LAST
+from clsa_mm.checkpoints.whole import write_whole
 from clsa_mm.engine.hooks.accumulated_gradients_hook import AccumulatedGradientsHook
 
 # "Temporary failure, try again": EX_TEMPFAIL of sysexits.h.
 EXIT_STATUS = os.EX_TEMPFAIL
-NAME = 'latest_iter_{}.pth'
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 # One event often comes as several signals: from Slurm to every process, from torchrun to its own.
 _ONE_EVENT_SECONDS = 10.0
@@ -136,7 +136,7 @@ class InterruptHook(Hook):
             if isinstance(hook, AccumulatedGradientsHook):
                 hook.collect(runner)
         folder = regular.out_dir if regular else runner.work_dir
-        name = NAME.format(runner.iter + 1)
+        name = INTERRUPTED.format(runner.iter + 1)
         runner.logger.info(f'Saving checkpoint at {runner.iter + 1} iterations')
         runner.save_checkpoint(
             folder,
@@ -147,9 +147,7 @@ class InterruptHook(Hook):
             backend_args=regular.backend_args if regular else None,
         )
         if is_main_process():
-            with unfinished(Path(runner.work_dir, 'last_checkpoint')) as part:
-                part.write_text(str(Path(folder, name)))
-                part.replace(Path(runner.work_dir, 'last_checkpoint'))
+            write_whole(Path(runner.work_dir, LAST), str(Path(folder, name)).encode())
             _remove(Path(folder), but=name)
 
     def _drop_superseded(self, runner: Runner) -> None:
@@ -171,7 +169,7 @@ def _is_of(hook: CheckpointHook, number: int) -> bool:
 
 def _remove(folder: Path, but: str | None = None) -> None:
     """Remove this hook's checkpoints in a folder, and what lies beside them under their names."""
-    for path in folder.glob(NAME.format('*') + '*'):
+    for path in folder.glob(INTERRUPTED.format('*') + '*'):
         if but is None or not path.name.startswith(but):
             path.unlink(missing_ok=True)
 
