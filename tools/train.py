@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 from torch.distributed.elastic.multiprocessing.errors import record
 
 from clsa_mm.checkpoints.read import register_safe_loader
-from clsa_mm.checkpoints.unfinished import unfinished
+from clsa_mm.checkpoints.unfinished import write_text
 from clsa_mm.engine.failures import ending_together
 from clsa_mm.engine.hooks.atomic_checkpoint_hook import checkpoint_folder
 from clsa_mm.engine.log_backends import LOG_BACKENDS, add_log_backends
@@ -147,9 +147,7 @@ def take_work_dir(cfg: Config, path: str) -> None:
                 f'{folder.absolute()} has checkpoints of {earlier}, and {own} would overwrite them: add '
                 f'--resume to go on from them, {remedy}, or remove that folder'
             )
-    with unfinished(record) as part:  # whole, for other ranks read it
-        part.write_text(own)
-        part.replace(record)
+    write_text(record, own)  # whole, for other ranks read it
 
 
 @record  # for torchrun, which then tells what the first rank to fail has said

@@ -36,3 +36,18 @@ def unfinished(path: Path) -> Iterator[Path]:
         if not isinstance(cause, OSError) or cause.errno is None:
             raise
         raise OSError(f'{path} cannot be written: {cause}. Mend that, or give another path.') from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all.
+
+    Args:
+        path: The file. Its folder is made where there is none.
+        text: What to write.
+
+    Raises:
+        OSError: As of :func:`unfinished`.
+    """
+    with unfinished(path) as part:
+        part.write_text(text)
+        part.replace(path)

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from clsa_mm.checkpoints.unfinished import unfinished
+from clsa_mm.checkpoints.unfinished import write_text
 from clsa_mm.datasets.corrupt_files import CorruptFile
 from clsa_mm.printable import printable
 
@@ -47,9 +47,7 @@ def write_report(path: Path, found: Mapping[str, Iterable[CorruptFile]]) -> Path
     Returns:
         The path.
     """
-    with unfinished(path) as part:
-        part.write_text(json.dumps({name: by_kind(files) for name, files in found.items()}, indent=2) + '\n')
-        part.replace(path)
+    write_text(path, json.dumps({name: by_kind(files) for name, files in found.items()}, indent=2) + '\n')
     return path
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from clsa_mm.checkpoints.unfinished import unfinished
+from clsa_mm.checkpoints.unfinished import write_text
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -110,7 +110,7 @@ def claim(folder: Path, command: Sequence[str]) -> None:
     """
     made_by = dict(command=list(command), config_sha256=config_sha256(Config.fromfile(command[1])))
     refuse_other_results(folder / 'command.json', made_by)
-    write(folder / 'command.json', json.dumps(made_by, indent=1))
+    write_text(folder / 'command.json', json.dumps(made_by, indent=1))
 
 
 def remove_checkpoints(folder: Path) -> None:
@@ -121,10 +121,3 @@ def remove_checkpoints(folder: Path) -> None:
     """
     for path in folder.glob('*.pth'):
         path.unlink()
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    with unfinished(path) as part:
-        part.write_text(text)
-        part.replace(path)

@@ -25,9 +25,10 @@ from pathlib import Path
 
 import clsa_mm  # noqa: F401  # isort: skip  checks the stack before anything of it is imported
 
-from commands import ROOT, claim, config_sha256, options, remove_checkpoints, run, write
+from commands import ROOT, claim, config_sha256, options, remove_checkpoints, run
 from mmengine.config import Config
 
+from clsa_mm.checkpoints.unfinished import write_text
 from clsa_mm.printable import markdown_cell
 
 FLOOR = 'random-initialised'
@@ -136,7 +137,7 @@ def settings_of(command: Sequence[str]) -> list[str]:
 
 def keep(folder: Path, name: str, floor: tuple[float, ...], top1: tuple[float, ...]) -> None:
     """Write down a config's scores, and those of its floor."""
-    write(folder / 'scores' / f'{name}.json', json.dumps(dict(name=name, floor=floor, top1=top1)))
+    write_text(folder / 'scores' / f'{name}.json', json.dumps(dict(name=name, floor=floor, top1=top1)))
 
 
 def finished_scores(work_dir: Path) -> Scores:
@@ -198,7 +199,7 @@ def main() -> None:
             classifier = linear(name, args, folder / f'linear_{name}', seed, checkpoint)
             keep(folder, name, own_floor, (top1, *classifier))
     results = table(finished_scores(work_dir))
-    write(work_dir / 'results.md', results + '\n')
+    write_text(work_dir / 'results.md', results + '\n')
     print(f'\nTop-1 accuracy, %\n{results}')
 
 

@@ -21,9 +21,10 @@ from pathlib import Path
 
 import clsa_mm  # noqa: F401  # isort: skip  checks the stack before anything of it is imported
 
-from commands import ROOT, config_sha256, options, refuse_other_results, remove_checkpoints, run, write
+from commands import ROOT, config_sha256, options, refuse_other_results, remove_checkpoints, run
 from mmengine.config import Config
 
+from clsa_mm.checkpoints.unfinished import write_text
 from clsa_mm.checkpoints.whole import file_sha256
 from clsa_mm.datasets import check_layout
 from clsa_mm.printable import markdown_cell
@@ -148,7 +149,7 @@ def perform(planned: Run) -> None:
 
 def keep(planned: Run) -> None:
     """Write a run's record."""
-    write(planned.record, json.dumps(asdict(planned), indent=1, default=str))
+    write_text(planned.record, json.dumps(asdict(planned), indent=1, default=str))
 
 
 def read(record: Path) -> Run:
@@ -235,8 +236,8 @@ def report(work_dir: Path, checkpoint_sha256: str, failures: dict[str, str]) -> 
     ]
     content = dict(checkpoint_sha256=checkpoint_sha256, results=rows, failures=failures)
     results = work_dir / f'results_{checkpoint_sha256[:8]}'
-    write(results.with_suffix('.md'), text + '\n')
-    write(results.with_suffix('.json'), json.dumps(content, indent=1))
+    write_text(results.with_suffix('.md'), text + '\n')
+    write_text(results.with_suffix('.json'), json.dumps(content, indent=1))
     print(f'\n{text}\n\nwrote {results}.md and {results}.json')
     # The same data set is missing for each protocol and backbone: its message is shown once.
     for message in dict.fromkeys(failures.values()):
