@@ -21,9 +21,9 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import MODELS, init_default_scope
 from mmpretrain.structures import DataSample
+from step_cost import CONFIGS, synchronize
 from torch import Tensor, nn
 
-CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 BASELINE = CONFIGS / 'mocov2_r50_8xb32_200e.py'
 OTHERS = [  # one of each kind
     'clsa_r50_8xb32_200e.py',
@@ -98,12 +98,6 @@ def seconds(model: nn.Module, data: Data) -> float:
     elapsed = clock() - start
     model.enqueue()
     return elapsed
-
-
-def synchronize() -> None:
-    """Wait for the GPU, if there is one."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
 
 
 def main() -> None:
