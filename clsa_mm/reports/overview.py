@@ -9,6 +9,7 @@ from clsa_mm.reports.markup import Markup, folded, joined, number, section, tabl
 from clsa_mm.reports.run_facts import RunFacts
 from clsa_mm.reports.verdict import LEARNT, NOT_LEARNT, Verdict, best_linear, key_figures, length
 
+_OPEN = 12  # differences that show at once
 _LOOKS = {LEARNT: 'verdict good', NOT_LEARNT: 'verdict bad'}
 
 
@@ -31,7 +32,9 @@ def what_ran(runs: Sequence[RunFacts]) -> Markup:
         title = f'Settings of {run.name} that differ from configs/{base}: {len(changed)}'
         rows = [(name, before, after) for name, before, after in changed]
         inner = table(title, ['setting', 'there', 'in the run'], rows)
-        parts.append(folded(title, tag('div', inner, class_='codes'), is_open=len(runs) == 1))
+        parts.append(
+            folded(title, tag('div', inner, class_='codes'), is_open=len(runs) == 1 and len(changed) <= _OPEN)
+        )
     names = dict.fromkeys(name for run in runs for name in run.environment)
     rows = [(name, *(run.environment.get(name, '') for run in runs)) for name in names if name[:3] != 'PyT'
             or name == 'PyTorch']  # fmt: skip

@@ -57,7 +57,8 @@ def gallery(run: RunFacts, images: ImageList) -> Markup:
     policy = StrongPolicy(**{name: settings.get(name, usual) for name, usual in unset.items()})
     if not policy.num_ops or settings.get('num_views') == 0:
         raise ValueError('The views of this run have no strong operations.')
-    image = whole_view(read_image(images.whole_path(_spread(images, 1)[0])), input_size(run))
+    read = [whole_view(read_image(images.whole_path(i)), input_size(run)) for i in _spread(images, _IMAGES)]
+    image = max(read, key=lambda shown: np.ptp(shown, axis=2).mean())  # the most colourful one
     figures = [_operation(policy, image, name, limits) for name, limits in policy.pool.items()]
     drawn = f'{policy.num_ops} are drawn for a view, each applied with probability {number(policy.prob)}.'
     return joined([tag('p', drawn, class_='note'), tag('div', *figures, class_='gallery')])

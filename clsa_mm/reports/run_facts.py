@@ -13,7 +13,7 @@ from clsa_mm.checkpoints.newest import newest_whole
 from clsa_mm.datasets.corrupt_files import REPORT
 from clsa_mm.visualization.run_log import RunLog, read_run
 
-_LINE = re.compile(r'(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) - \S+ - (\w+) - (.*)')
+_LINE = re.compile(r'(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) - \S+ - (\w+) - ?(.*)')
 _ENTRY = re.compile(r'    ([A-Z][\w .,]*|sys\.platform|cudnn_benchmark|numpy_random_seed): (.*)')
 _BATCH = re.compile(r'Effective batch: (\d+) images per optimizer step.*; (\d+) images, (\d+) iterations')
 _SKIPPED = re.compile(r'is not finite in iteration \d+, which is skipped')

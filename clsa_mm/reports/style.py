@@ -68,11 +68,12 @@ border-radius:12px;padding:18px clamp(14px,2.4vw,26px)}
 .verdict.good .answer strong{color:var(--good)}
 .verdict.bad .answer strong,.warnings strong{color:var(--bad)}
 .verdict .what{margin:2px 0 0;color:var(--muted)}
-.key{display:grid;grid-template-columns:repeat(auto-fit,minmax(128px,1fr));gap:10px 22px;margin:16px 0 0}
+.key{display:grid;grid-template-columns:repeat(auto-fit,minmax(136px,1fr));gap:10px 20px;margin:16px 0 0}
 .key div{border-top:2px solid var(--rule);padding-top:6px;display:flex;flex-direction:column-reverse;
 justify-content:flex-end}
 .key dt{color:var(--muted);font-size:.84rem;line-height:1.3}
-.key dd{margin:0;font-size:1.4rem;font-weight:650;font-variant-numeric:tabular-nums;line-height:1.25}
+.key dd{margin:0;font-size:1.32rem;font-weight:650;white-space:nowrap;
+font-variant-numeric:tabular-nums;line-height:1.25}
 .warnings{margin:16px 0 0;padding:0;list-style:none;font-size:.94rem}
 .warnings li{border-top:1px solid var(--rule);padding:7px 0}
 section{margin:44px 0 0;scroll-margin-top:56px}
@@ -112,7 +113,8 @@ td{min-width:9ch;font-variant-numeric:tabular-nums}
 td.number{text-align:right;white-space:nowrap}
 code,td.code,.codes td,.codes tbody th{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;
 font-size:.86rem}
-.codes td{max-width:46ch}
+.codes td{max-width:46ch;min-width:15ch}
+.codes tbody th{min-width:22ch}
 details{margin-top:12px;background:var(--panel);border:1px solid var(--rule);border-radius:12px;
 padding:0 14px}
 details[open]{padding-bottom:14px}
