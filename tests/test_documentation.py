@@ -17,6 +17,7 @@ from child_process import run_in_child, run_tool
 from doc_commands import ROOT, Snippet, blocks, commands
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
+from mmengine.visualization import LocalVisBackend
 from published_data import dtd, food101, text
 from shrunken_configs import all_configs, shrink
 from sphinx.cmd.build import main as sphinx
@@ -70,6 +71,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
             continue
         for word in re.findall(r'work_dirs/[\w/-]+/\w+\.pth', snippet.text):
             _write_checkpoint(root, Path(word))
+        for word in re.findall(r'(?:report\.py|write_report\()(.*)', snippet.text):
+            for work_dir in re.findall(r'work_dirs/\w+', word):
+                _write_log(root / work_dir)
     return root
 
 
@@ -81,6 +85,12 @@ def _write_subset(imagenet: Path) -> None:
         image.symlink_to(next(folder.glob('*.JPEG')))
         names.append(image.name)
     text(imagenet / 'meta/1percent.txt', names)
+
+
+def _write_log(work_dir: Path) -> None:
+    """The figures of a training."""
+    backend = LocalVisBackend(save_dir=str(work_dir / '20260101_000000' / 'vis_data'))
+    backend.add_scalars(dict(loss_contrastive=2.0, chance_level=4.0), step=1)
 
 
 def _write_checkpoint(root: Path, path: Path) -> None:

@@ -28,6 +28,7 @@ _CHARTS = {
     'Momentum of the key encoder': ('momentum',),
     'Seconds per iteration': ('time', 'data_time'),
 }
+_ALIKE = 0.01  # of levels that share a line
 _NO_FIGURES = {'epoch', 'iter', 'eta', 'memory', 'chance_level'}
 
 
@@ -65,15 +66,17 @@ def _charts(runs: Sequence[RunFacts], title: str, names: Sequence[str]) -> Itera
         ]
         if lines:
             said = title if len(names) == 1 else f'{title}: {_short(name)}'
+            said = said if len(lines) > 1 else f'{said} ({lines[0].name})'
             yield chart(said, lines, 'iterations', _references(runs, [name]), x_range=whole)
 
 
 def _references(runs: Sequence[RunFacts], names: Sequence[str]) -> dict[str, float]:
     if 'loss_contrastive' in names:
-        levels = {values[-1] for run in runs if (values := run.values('chance_level'))}
-        return {'chance': levels.pop()} if len(levels) == 1 else {
-            f'chance of {run.name}': values[-1] for run in runs if (values := run.values('chance_level'))
-        }  # fmt: skip
+        levels = {run.name: values[-1] for run in runs if (values := run.values('chance_level'))}
+        low, high = min(levels.values(), default=0.0), max(levels.values(), default=0.0)
+        if high - low <= _ALIKE * abs(high):
+            return {'chance': high} if levels else {}
+        return {f'chance of {name}:': level for name, level in levels.items()}
     dimensions = {run.setting('model.feat_dim') for run in runs}
     if 'feature_std' in names and len(dimensions) == 1 and isinstance(size := dimensions.pop(), int):
         return {'evenly spread:': 1 / math.sqrt(size)}  # of C features of unit length

@@ -68,7 +68,7 @@ border-radius:12px;padding:18px clamp(14px,2.4vw,26px)}
 .verdict.good .answer strong{color:var(--good)}
 .verdict.bad .answer strong,.warnings strong{color:var(--bad)}
 .verdict .what{margin:2px 0 0;color:var(--muted)}
-.key{display:grid;grid-template-columns:repeat(auto-fit,minmax(136px,1fr));gap:10px 20px;margin:16px 0 0}
+.key{display:grid;grid-template-columns:repeat(auto-fit,minmax(122px,1fr));gap:10px 16px;margin:16px 0 0}
 .key div{border-top:2px solid var(--rule);padding-top:6px;display:flex;flex-direction:column-reverse;
 justify-content:flex-end}
 .key dt{color:var(--muted);font-size:.84rem;line-height:1.3}
