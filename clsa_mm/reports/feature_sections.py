@@ -106,7 +106,7 @@ def linear_tables(linear: Mapping[str, dict]) -> list[Markup]:
     """The results of linear evaluations, a table for each file."""
     tables = []
     for name, found in linear.items():
-        rows = [row for row in found['results'] if row['scores']]
+        rows = found['results']
         scores = dict.fromkeys(key for row in rows for key in row['scores'])
         settings = dict.fromkeys(key for row in rows for key in row if key != 'scores')
         cells = [

@@ -195,8 +195,8 @@ def _look(run: RunFacts, options: Options) -> tuple[Encoder, Looked] | str:
         images = list_images(options.data or _first_there(test_folder(run), training_folder(run)))
         encoder = load_encoder(run, run.checkpoint, options.seed)
         return encoder, look_at(encoder, images.chosen(options.images, options.seed), options.seconds)
-    except (OSError, ValueError) as error:
-        return str(error)
+    except Exception as error:  # a part that fails leaves the others
+        return _reason(error)
 
 
 def _first_there(*folders: Path | None) -> Path | None:
@@ -241,5 +241,10 @@ def _said(make: Callable[[], Markup]) -> Markup:
     """A part of the page, or why it cannot be made."""
     try:
         return make()
-    except (OSError, ValueError) as error:
-        return tag('p', f'Not shown: {error}', class_='note')
+    except Exception as error:  # a part that fails leaves the others
+        return tag('p', f'Not shown: {_reason(error)}', class_='note')
+
+
+def _reason(error: Exception) -> str:
+    """An error in words; of one that is not about files or settings, its kind too."""
+    return str(error) if isinstance(error, OSError | ValueError) else f'{type(error).__name__}: {error}'

@@ -148,11 +148,18 @@ def _read_log(file: Path) -> tuple[list[tuple[datetime, str, str]], dict[str, st
     lines, head = [], {}
     with file.open(errors='replace') as text:
         for line in text:
-            if found := _LINE.match(line):
-                lines.append((datetime.strptime(found[1], '%Y/%m/%d %H:%M:%S'), found[2], found[3].strip()))
+            if (found := _LINE.match(line)) and (when := _time(found[1])):
+                lines.append((when, found[2], found[3].strip()))
             elif len(lines) < 2 and (found := _ENTRY.match(line)):
                 head.setdefault(found[1], found[2].strip())
     return lines, {name: value for name, value in head.items() if value}
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        return datetime.strptime(text, '%Y/%m/%d %H:%M:%S')
+    except ValueError:
+        return None
 
 
 def _corrupt(path: Path) -> dict[str, int]:
@@ -161,17 +168,16 @@ def _corrupt(path: Path) -> dict[str, int]:
     for files in found.values() if isinstance(found, dict) else ():
         for kind, paths in files.items() if isinstance(files, dict) else ():
             kinds[kind] += len(paths) if isinstance(paths, list) else 0
-    return dict(kinds)
+    return dict(+kinds)  # those that came
 
 
 def _linear(path: Path) -> dict | None:
-    """What tools/linear_sweep.py writes, if it is that."""
+    """What tools/linear_sweep.py writes, if it is that; settings that failed are left out."""
     found = _read_json(path)
     results = found.get('results') if isinstance(found, dict) else None
-    whole = isinstance(results, list) and all(
-        isinstance(row, dict) and isinstance(row.get('scores'), dict | None) for row in results
-    )
-    return found if whole and results else None
+    rows = results if isinstance(results, list) else []
+    rows = [row for row in rows if isinstance(row, dict) and isinstance(row.get('scores'), dict)]
+    return found | dict(results=rows) if rows else None
 
 
 def _read_json(path: Path) -> object:

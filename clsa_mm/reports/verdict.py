@@ -192,6 +192,6 @@ def key_figures(run: RunFacts) -> Mapping[str, str]:
 
 def best_linear(run: RunFacts) -> float | None:
     """The best top-1 accuracy in percent of the linear evaluations; None if there is none."""
-    rows = [row['scores'] for found in run.linear.values() for row in found['results'] if row['scores']]
+    rows = [row['scores'] for found in run.linear.values() for row in found['results']]
     scores = [row['top1'] for row in rows if isinstance(row.get('top1'), int | float)]
     return max(scores, default=None)

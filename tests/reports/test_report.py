@@ -17,6 +17,7 @@ from mmengine.visualization import LocalVisBackend
 from page_reader import Page, browser_complaints
 from PIL import Image
 
+from clsa_mm.engine.settings import load_config
 from clsa_mm.reports import write_report
 
 ROOT = Path(__file__).parents[2]
@@ -39,6 +40,7 @@ LINES = """2026/01/01 10:00:05 - mmengine - INFO - Effective batch: 8 images per
 """
 SETTINGS = """model = dict(type='CLSA', feat_dim=16, backbone=dict(type='ResNet', depth=18))
 train_cfg = dict(max_epochs=2)
+default_hooks = dict(logger=dict(interval=1))
 train_dataloader = dict(dataset=dict(data_root='"><img src=x onerror=alert(1)>', data_prefix='train'))
 work_dir = __import__('os').abort()
 """
@@ -111,6 +113,7 @@ def test_the_page_opens_with_the_answer_and_the_warnings(run, tmp_path):
 def test_what_went_wrong_is_said(tmp_path, losses, std, said):
     rows = [row | dict(feature_std=std) for row in rows_of(losses)]
     text = text_of(write_report([write_run(tmp_path / 'run', rows)], tmp_path / 'r.html', features=False))
+    assert 'The log ends at iteration 3 of 12: the run is not finished.' in text
     assert said in text and 'nan' not in text.split('<body>')[1]
 
 
@@ -127,6 +130,33 @@ def test_no_text_of_a_file_becomes_markup(run, tmp_path):
     assert not any(name.startswith('on') for _, a, _ in page.elements for name in a)
     for svg in re.findall(r'<svg.*?</svg>', text, re.DOTALL):
         ElementTree.fromstring(svg)  # which no </svg> of a text has ended
+
+
+def test_damaged_files_leave_out_what_they_told(run, tmp_path):
+    log = run / '20260101_100000' / '20260101_100000.log'
+    log.write_bytes(b'2026/13/45 99:99:99 - mmengine - INFO - x\n\xff\xfe\n' + log.read_bytes())
+    (run / 'corrupt_files.json').write_text('{"train": [1], "x": {"y": 3}}')
+    (run / 'a.json').write_text('{"results": [{"lr": 1}, 5, {"lr": 2, "scores": {"top1": 71.5}}]}')
+    (run / 'b.json').write_text('{')
+    (run / 'epoch_9.pth').write_bytes(b'no checkpoint')
+    page = Page(text_of(write_report([run], tmp_path / 'r.html')))
+    rows = page.rows()
+    assert rows['start'] == ['2026-01-01 10:00:00'] and rows['corrupt files'] == ['0']
+    assert rows['linear top-1, best (%)'] == ['71.5'] and rows['lr 2'] == ['71.5']
+    answer = ' '.join(page.all('article')[0][1].split())
+    assert 'epoch_9.pth is not whole and was passed over: cut off, or no checkpoint' in answer
+    assert 'Corrupt files' not in answer
+
+
+def test_settings_that_differ_from_the_config_of_that_name(run, tmp_path):
+    base = load_config(ROOT / 'configs' / 'cifar10' / 'mocov2_r18_1xb256_200e_cifar10.py')
+    base.model.queue_len = 77
+    config = run / '20260101_100000' / 'vis_data' / 'config.py'
+    config.write_text(base.pretty_text)
+    (run / 'mocov2_r18_1xb256_200e_cifar10.py').write_text(base.pretty_text)
+    text = text_of(write_report([run], tmp_path / 'r.html'))
+    assert 'that differ from configs/cifar10/mocov2_r18_1xb256_200e_cifar10.py: 1<' in text
+    assert Page(text).rows()['model.queue_len'] == ['4096', '77']
 
 
 def test_several_runs_lie_over_each_other(run, tmp_path):
