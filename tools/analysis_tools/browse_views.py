@@ -6,32 +6,24 @@ its pipeline MakeViews or SeededMultiView.
 """
 
 import argparse
-import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import clsa_mm  # noqa: F401  # isort: skip  checks the stack before anything of it is imported
 
 import numpy as np
-import torch
-from mmengine.config import ConfigDict
-from mmengine.registry import DATASETS, TRANSFORMS, init_default_scope
+from mmengine.registry import init_default_scope
 from PIL import Image, ImageDraw
 
-from clsa_mm.datasets import SeededIndex
-from clsa_mm.datasets.transforms import LoadImage, MakeViews
 from clsa_mm.engine.options import OptionsAction
 from clsa_mm.engine.settings import load_config
-from clsa_mm.printable import printable
+from clsa_mm.visualization.drawn_views import Row, find_samples, make_rows, split_pipeline
 
 MARGIN = 8  # pixels between pictures
 LINE = 14  # pixels of a line of text
 SMALLEST_PICTURE = 160  # pixels; sets the zoom where none is given
 
 BACKGROUND = (214, 222, 230)  # neither black nor white, which views may hold at their borders
-
-Row = tuple[str, list[Image.Image]]
-Transform = Callable[[dict], dict]
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -55,88 +47,6 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         if getattr(args, name) is not None and getattr(args, name) < 1:
             parser.error(f'--{name} must be at least 1')
     return args
-
-
-def find_samples(dataset_cfg: ConfigDict, images: Sequence[str], num: int) -> dict[int, dict]:
-    """Choose what to show.
-
-    Args:
-        dataset_cfg: Config of the training set; built only if there are no ``images``.
-        images: Image files.
-        num: Number of images from the training set otherwise.
-
-    Returns:
-        Index in the data set (or in ``images``) -> input of the pipeline.
-    """
-    missing = [path for path in images if not Path(path).is_file()]
-    if missing:
-        raise SystemExit(f'No such image: {", ".join(missing)}. Mend the paths after --image.')
-    if images:
-        return {index: dict(img_path=path) for index, path in enumerate(images)}
-    dataset = DATASETS.build(dataset_cfg)
-    indices = np.linspace(0, len(dataset) - 1, min(num, len(dataset))).astype(int)
-    return {int(index): dataset.get_data_info(int(index)) for index in indices}
-
-
-def split_pipeline(dataset_cfg: ConfigDict) -> tuple[list[Transform], Transform]:
-    """Build the transforms up to the one that makes the views, and that one.
-
-    Args:
-        dataset_cfg: Config of the training set, with ``views`` or a ``pipeline``.
-
-    Returns:
-        The transforms that load an image, and the one that makes views.
-    """
-    if dataset_cfg.get('views'):
-        return [LoadImage()], MakeViews(dataset_cfg.views)
-    pipeline = dataset_cfg.get('pipeline', [])
-    for i, transform in enumerate(pipeline):
-        if transform['type'] == 'MakeViews' or 'num_views' in transform:
-            return [TRANSFORMS.build(t) for t in pipeline[:i]], TRANSFORMS.build(transform)
-    raise SystemExit(
-        'The training set has neither `views` nor MakeViews, SeededMultiView or MultiView in its pipeline: '
-        'there are no views to show. Give a pretraining config, such as configs/clsa_r50_8xb32_200e.py.'
-    )
-
-
-def to_picture(bgr: np.ndarray) -> Image.Image:
-    """Turn an image of the pipeline, uint8 BGR of shape (H, W, 3), into a PIL image."""
-    return Image.fromarray(np.ascontiguousarray(bgr[..., ::-1]))
-
-
-def make_rows(
-    samples: dict[int, dict], loading: Sequence[Transform], make_views: Transform, seed: int, draws: int
-) -> tuple[list[str], list[Row]]:
-    """Make the views of every sample in every epoch.
-
-    Args:
-        samples: Index -> input of the pipeline.
-        loading: Transforms that load an image.
-        make_views: Transform that makes its views.
-        seed: Seed of the run.
-        draws: Number of epochs.
-
-    Returns:
-        Titles of the columns, and for each row its caption and pictures, the original first.
-    """
-    # A plain MultiView does not know the seed in the index.
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
-    rows = []
-    for index, sample in samples.items():
-        loaded = dict(sample)
-        for transform in loading:
-            loaded = transform(loaded)
-        name = printable(Path(sample.get('img_path', f'image {index}')).name)
-        for epoch in range(draws):
-            key = SeededIndex(index, (seed, epoch, index))
-            results = make_views(dict(loaded, sample_idx=key))
-            pictures = [to_picture(view) for view in (loaded['img'], *results['img'])]
-            rows.append((f'{name}, epoch {epoch}', pictures))
-    roles = results.get('view_roles') or [f'view {i}' for i in range(len(results['img']))]
-    sizes = [f'{view.width}x{view.height}' for view in pictures[1:]]
-    return ['original', *(f'{role} {size}' for role, size in zip(roles, sizes, strict=True))], rows
 
 
 def draw_grid(titles: Sequence[str], rows: Sequence[Row], zoom: int) -> Image.Image:
@@ -189,8 +99,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     while 'dataset' in dataset_cfg:  # a wrapper, RepeatDataset
         dataset_cfg = dataset_cfg.dataset
     seed = args.seed if args.seed is not None else cfg.get('randomness', {}).get('seed') or 0
-    loading, make_views = split_pipeline(dataset_cfg)
-    samples = find_samples(dataset_cfg, args.image, args.num)
+    try:
+        loading, make_views = split_pipeline(dataset_cfg)
+        samples = find_samples(dataset_cfg, args.image, args.num)
+    except (FileNotFoundError, ValueError) as error:
+        raise SystemExit(str(error)) from None
     titles, rows = make_rows(samples, loading, make_views, seed, args.draws)
     views = rows[0][1][1:]
     zoom = args.zoom or max(1, SMALLEST_PICTURE // max(max(view.size) for view in views))
