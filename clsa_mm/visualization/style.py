@@ -8,6 +8,7 @@ import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 from clsa_mm.checkpoints.unfinished import unfinished
 from clsa_mm.printable import printable
@@ -94,13 +95,18 @@ def add_legend(axes: Axes, handles: Sequence | None = None) -> None:
 
 
 @styled
-def save_figure(figure: Figure, path: str | Path) -> list[Path]:
+def save_figure(
+    figure: Figure, path: str | Path, dpi: int | None = None, colours: int | None = None
+) -> list[Path]:
     """Write a figure as PNG and SVG, each file whole or not at all, the same bytes for the same figure.
 
     Args:
         figure: A figure.
         path: Where to, with or without one of the extensions; with ``.pdf`` a PDF is written too. The folder
             is made where there is none.
+        dpi: Pixels of the PNG to an inch. Defaults to those of the style, 200.
+        colours: As many in the PNG at most, 2 to 256, which makes that of a photograph small. Defaults to
+            None: all.
 
     Returns:
         The files.
@@ -116,7 +122,15 @@ def save_figure(figure: Figure, path: str | Path) -> list[Path]:
     for kind in formats:
         file = path.with_name(f'{path.name}.{kind}')
         with unfinished(file) as part:
-            figure.savefig(part, format=kind, metadata=_WITHOUT_TIME[kind])
+            figure.savefig(part, format=kind, metadata=_WITHOUT_TIME[kind], dpi=dpi or 'figure')
+            if kind == 'png' and colours is not None:
+                _reduce_colours(part, colours)
             part.replace(file)
         files.append(file)
     return files
+
+
+def _reduce_colours(file: Path, colours: int) -> None:
+    with Image.open(file) as picture:
+        reduced = picture.convert('RGB').quantize(colours, dither=Image.Dither.NONE)
+    reduced.save(file, format='png', optimize=True)

@@ -29,6 +29,14 @@ def test_both_files_whatever_the_extension(tmp_path, name):
     assert files[1].read_text().startswith('<?xml')
 
 
+def test_size_and_colours_of_the_png(tmp_path):
+    png, _ = save_figure(draw(), tmp_path / 'a', dpi=100, colours=7)
+    picture = Image.open(png)
+    assert picture.size == (350, 200) and len(picture.getcolors()) <= 7
+    png, _ = save_figure(draw(), tmp_path / 'b')
+    assert len(Image.open(png).convert('RGB').getcolors(70000)) > 7
+
+
 def test_a_dot_in_a_name_is_no_extension(tmp_path):
     assert [file.name for file in save_figure(draw(), tmp_path / 'v1.2')] == ['v1.2.png', 'v1.2.svg']
 
