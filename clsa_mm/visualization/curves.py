@@ -57,6 +57,8 @@ TITLES = {
         }.items()
     },
 }
+# Figure 5 of the paper (arXiv 2104.07713), and plain images beside it.
+KNN_FIGURES = ('knn/top1', 'knn/weak_top1', 'knn/strong_top1')
 _MOST_MARKED = 20  # points of a curve that are shown each
 
 
@@ -160,7 +162,10 @@ def lacking(runs: Runs, figures: Sequence[str]) -> dict[str, list[str]]:
 
 @styled
 def draw_curves(
-    runs: Runs, panels: Sequence[str] | Mapping[str, Sequence[str]], over: str = 'iteration'
+    runs: Runs,
+    panels: Sequence[str] | Mapping[str, Sequence[str]],
+    over: str = 'iteration',
+    same_scale: bool = False,
 ) -> Figure:
     """Draw a panel for each figure: a line for each name, and mean and standard deviation over its seeds.
 
@@ -171,6 +176,7 @@ def draw_curves(
         runs: Name -> the logs of its seeds.
         panels: The scalars, one a panel; or title -> the scalars that share a panel.
         over: ``'iteration'`` or ``'epoch'``.
+        same_scale: Whether all panels have the same range of values. Defaults to False.
 
     Returns:
         The figure, a column wide with one panel, else two columns.
@@ -192,6 +198,10 @@ def draw_curves(
             add_legend(panel)
     for empty in axes[len(panels) :]:
         empty.remove()
+    if same_scale:
+        ranges = [panel.get_ylim() for panel in axes[: len(panels)]]
+        for panel in axes[: len(panels)]:
+            panel.set_ylim(min(low for low, _ in ranges), max(high for _, high in ranges))
     if not mixed and len(panels) > 1:
         _add_shared_legend(figure, axes[: len(panels)])
     return figure
