@@ -59,6 +59,8 @@ TITLES = {
 }
 # Figure 5 of the paper (arXiv 2104.07713), and plain images beside it.
 KNN_FIGURES = ('knn/top1', 'knn/weak_top1', 'knn/strong_top1')
+_MARKERS = ('o', 's', '^', 'D')
+_LEGEND_WIDTH = 14  # letters to an inch of figure, with what stands before a name
 _MOST_MARKED = 20  # points of a curve that are shown each
 
 
@@ -194,7 +196,7 @@ def draw_curves(
     for panel, (title, names) in zip(axes, panels.items(), strict=False):
         _draw_panel(panel, runs, names, over)
         panel.set_title(label(title))
-        if mixed or len(panels) == 1:
+        if mixed:
             add_legend(panel)
     for empty in axes[len(panels) :]:
         empty.remove()
@@ -202,7 +204,7 @@ def draw_curves(
         ranges = [panel.get_ylim() for panel in axes[: len(panels)]]
         for panel in axes[: len(panels)]:
             panel.set_ylim(min(low for low, _ in ranges), max(high for _, high in ranges))
-    if not mixed and len(panels) > 1:
+    if not mixed:
         _add_shared_legend(figure, axes[: len(panels)])
     return figure
 
@@ -218,9 +220,13 @@ def _draw_panel(axes: Axes, runs: Runs, figures: Sequence[str], over: str) -> No
             seeds_curve([log for logs in runs.values() for log in logs], figure)  # which says what there is
         for name in names:
             parts = [name] * by_run + [figure] * (len(figures) > 1)
-            colour = PALETTE[([*runs].index(name) if by_run else place) % len(PALETTE)]
+            again, colour = divmod([*runs].index(name) if by_run else place, len(PALETTE))
+            # Where the colours have run out they come again with another line, and another point.
             look = dict(
-                label=label(' '.join(parts)), color=colour, linestyle=LINE_STYLES[place % len(LINE_STYLES)]
+                label=label(' '.join(parts)),
+                color=PALETTE[colour],
+                linestyle=LINE_STYLES[(place + again) % len(LINE_STYLES)],
+                marker=_MARKERS[again % len(_MARKERS)],
             )
             drawn.append((seeds_curve(runs[name], figure, over), look))
     axes.set_xlabel(over)
@@ -234,7 +240,8 @@ def _draw_panel(axes: Axes, runs: Runs, figures: Sequence[str], over: str) -> No
 
 
 def _draw_curve(axes: Axes, curve: Curve, look: Mapping[str, Any]) -> None:
-    axes.plot(curve.steps, curve.means, marker='o' if len(curve.steps) <= _MOST_MARKED else '', **look)
+    look = dict(look, marker=look['marker'] if len(curve.steps) <= _MOST_MARKED else '')
+    axes.plot(curve.steps, curve.means, **look)
     if curve.deviations is not None:
         ends = zip(curve.means, curve.deviations, strict=True)
         low, high = zip(*((mean - deviation, mean + deviation) for mean, deviation in ends), strict=True)
@@ -244,7 +251,7 @@ def _draw_curve(axes: Axes, curve: Curve, look: Mapping[str, Any]) -> None:
 def _draw_points(axes: Axes, drawn: Sequence[tuple[Curve, Mapping[str, Any]]], over: str) -> None:
     """What was measured once, side by side."""
     for place, (curve, look) in enumerate(drawn):
-        axes.errorbar([place], curve.means, yerr=curve.deviations, marker='o', capsize=2, **look)
+        axes.errorbar([place], curve.means, yerr=curve.deviations, capsize=2, **look)
     steps = sorted({curve.steps[0] for curve, _ in drawn})
     axes.set_xticks([])
     axes.set_xlim(-0.7, len(drawn) - 0.3)
@@ -272,4 +279,6 @@ def _add_shared_legend(figure: Figure, axes: Sequence[Axes]) -> None:
         for handle, name in zip(*panel.get_legend_handles_labels(), strict=True):
             handles.setdefault(name, handle)
     if len(handles) > 1:
-        figure.legend(handles=[*handles.values()], loc='outside upper center', ncols=min(len(handles), 5))
+        room = _LEGEND_WIDTH * figure.get_figwidth() / (max(map(len, handles)) + 7)
+        columns = max(1, min(len(handles), int(room)))
+        figure.legend(handles=[*handles.values()], loc='outside upper center', ncols=columns)

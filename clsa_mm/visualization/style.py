@@ -38,7 +38,8 @@ STYLE = {
     'grid.alpha': 0.35,
     'grid.linewidth': 0.4,
     'legend.fontsize': 7,
-    'legend.frameon': False,
+    'legend.edgecolor': 'none',  # a curve behind a legend is seen through it, and the names can be read
+    'legend.framealpha': 0.75,
     'lines.linewidth': 1.2,
     'lines.markersize': 3.5,
     'mathtext.fontset': 'dejavusans',

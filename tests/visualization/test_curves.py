@@ -53,7 +53,7 @@ def test_chance_once_where_levels_are_one_line(runs):
     """b's chance of 5.04 lies within a line's width of a's."""
     figure = draw_curves(runs, ['loss_contrastive'])
     assert line_of(figure.axes[0], 'chance') == [[10, 20], [5.0, 5.0]]
-    names = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert names == ['a', 'b', 'chance']
 
 
@@ -102,6 +102,18 @@ def test_several_figures_in_a_panel(runs):
     assert [axes.get_title() for axes in one.axes] == ['two', r'\$k\$']
     two = draw_curves(runs, {'two': ['loss_contrastive', 'chance_level']})
     assert line_of(two.axes[0], 'a chance_level') == [[10, 20], [5, 5]]
+
+
+def test_more_runs_than_colours_are_told_apart(runs):
+    many = {f'a run with a rather long name {i}': runs['b'] for i in range(9)}
+    figure = draw_curves(many, ['loss_contrastive', 'knn/top1'])
+    lines = [line for line in figure.axes[0].get_lines() if line.get_label() != 'chance']
+    assert len({(line.get_color(), str(line.get_linestyle())) for line in lines}) == 9
+    points = [container[0] for container in figure.axes[1].containers]
+    assert len({(point.get_color(), point.get_marker()) for point in points}) == 9
+    figure.canvas.draw()
+    box = figure.legends[0].get_window_extent()
+    assert box.x0 >= 0 and box.x1 <= figure.bbox.width  # nothing is cut off
 
 
 def test_four_panels_leave_no_empty_axes(runs):
