@@ -33,7 +33,7 @@ TOOLS = [
 ]
 # Measurements of hours, or of a machine: their arguments are checked, and tests of their own run them.
 MEASUREMENTS = ('tools/benchmarks/', 'tools/demo.py')
-PAGE_OF_MEASUREMENTS = 'docs/results.md'
+PAGES_OF_MEASUREMENTS = ('docs/results.md', 'docs/figures.md')
 PLACEHOLDERS = {
     '/path/to/photographs': 'data/imagenet/train',
     # The other one is in use.
@@ -67,7 +67,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         shrink(Config.fromfile(ROOT / 'configs' / name)).dump(path)
     for snippet in [*COMMANDS, *blocks('python')]:
-        if snippet.page == PAGE_OF_MEASUREMENTS:
+        if snippet.page in PAGES_OF_MEASUREMENTS:
             continue
         for word in re.findall(r'work_dirs/[\w/-]+/\w+\.pth', snippet.text):
             _write_checkpoint(root, Path(word))
@@ -164,7 +164,7 @@ def test_command_runs(snippet: Snippet, world: Path) -> None:
     text = snippet.text
     for placeholder, value in PLACEHOLDERS.items():
         text = text.replace(placeholder, value)
-    _run(Snippet(snippet.page, snippet.line, text).words, world, snippet.page == PAGE_OF_MEASUREMENTS)
+    _run(Snippet(snippet.page, snippet.line, text).words, world, snippet.page in PAGES_OF_MEASUREMENTS)
 
 
 @pytest.mark.parametrize('snippet', [s for s in COMMANDS if s not in TOOLS], ids=str)

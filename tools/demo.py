@@ -6,7 +6,6 @@ Runs the commands that a user would type, one after the other, and prints each o
 """
 
 import argparse
-import json
 import os
 import shutil
 import subprocess
@@ -14,14 +13,17 @@ import sys
 import time
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use('Agg')
-import matplotlib.pyplot as plt
 from benchmarks.commands import ROOT, run
+
+from clsa_mm.visualization import draw_curves, read_run, save_figure
 
 PRETRAIN = 'configs/embedded/clsa_r18_1xb64_24e_embedded.py'
 LINEAR = 'configs/benchmarks/classification/linear_r18_1xb64_15e_embedded.py'
+PANELS = {
+    'loss': ['loss_contrastive', 'loss_ddm'],
+    'kNN accuracy, %': ['knn/top1'],
+    'similarity': ['positive_similarity', 'negative_similarity', 'feature_std'],
+}
 
 
 def parse_args() -> argparse.Namespace:
@@ -63,26 +65,6 @@ def compare(work_dir: Path, pictures: Path, epochs: int | None) -> None:
         raise SystemExit(code)
 
 
-def draw_curves(pretraining: Path, out: Path) -> None:
-    """Losses, kNN accuracy and similarities over the iterations of a pretraining."""
-    log = sorted(pretraining.glob('*/vis_data/scalars.json'))[-1]
-    rows = [json.loads(line) for line in log.read_text().splitlines()]
-    panels = {
-        'loss': ['loss_contrastive', 'loss_ddm', 'chance_level'],
-        'kNN accuracy, %': ['knn/top1'],
-        'similarity': ['positive_similarity', 'negative_similarity', 'feature_std'],
-    }
-    figure, axes = plt.subplots(1, len(panels), figsize=(14, 4), constrained_layout=True)
-    for axis, (title, names) in zip(axes, panels.items(), strict=True):
-        for name in names:
-            points = [(row['step'], row[name]) for row in rows if name in row]
-            axis.plot(*zip(*points, strict=True), label=name, marker='o' if len(points) < 20 else '')
-        axis.set(title=title, xlabel='iteration')
-        axis.legend()
-        axis.grid(alpha=0.3)
-    figure.savefig(out, dpi=110)
-
-
 def main() -> None:
     """Run the demo."""
     args = parse_args()
@@ -104,8 +86,9 @@ def main() -> None:
         *('--cfg-options', f'train_dataloader.dataset.data_root={pictures}'),
     )
     compare(work_dir, pictures, args.epochs)
-    draw_curves(work_dir / 'seed_0' / Path(PRETRAIN).stem, work_dir / 'curves.png')
-    print(f'\n{time.time() - start:.0f} s in all. In {work_dir}: views.png, curves.png, results.md,')
+    log = read_run(work_dir / 'seed_0' / Path(PRETRAIN).stem)
+    save_figure(draw_curves({log.name: [log]}, PANELS), work_dir / 'curves')
+    print(f'\n{time.time() - start:.0f} s in all. In {work_dir}: views.png, curves.png and .svg, results.md,')
     print('and in seed_0 the logs and checkpoints.')
 
 

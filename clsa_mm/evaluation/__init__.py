@@ -10,7 +10,7 @@ from clsa_mm.evaluation.feature_files import FeatureSet, load_features, save_fea
 from clsa_mm.evaluation.features import extract_features, global_average_pool, iter_features
 from clsa_mm.evaluation.knn import knn_accuracy, weighted_knn
 from clsa_mm.evaluation.linear_sweep import sweep
-from clsa_mm.evaluation.score_statistics import score_statistics
+from clsa_mm.evaluation.score_statistics import query_statistics, score_statistics
 from clsa_mm.evaluation.view_features import DrawnViews, view_features
 from clsa_mm.evaluation.voc07_metric import VOC07Metric, score_multi_label
 from clsa_mm.evaluation.voc07_svm import train_class_svms
@@ -27,6 +27,7 @@ __all__ = [
     'lidar',
     'load_features',
     'per_image_average_precision',
+    'query_statistics',
     'rankme',
     'save_features',
     'score_multi_label',

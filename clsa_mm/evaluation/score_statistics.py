@@ -6,9 +6,20 @@ from torch import Tensor
 from clsa_mm.models.bank import Bank
 
 
-@torch.no_grad()
 def score_statistics(queries: Tensor, bank: Bank, temperature: float) -> dict[str, Tensor]:
-    r"""Mean scores, and the probabilities of figures 4 and 6 of the paper (arXiv 2104.07713).
+    """Means over the queries of :func:`query_statistics`: scalars of at least float32.
+
+    Args:
+        queries: As there.
+        bank: As there.
+        temperature: As there.
+    """
+    return {name: values.mean() for name, values in query_statistics(queries, bank, temperature).items()}
+
+
+@torch.no_grad()
+def query_statistics(queries: Tensor, bank: Bank, temperature: float) -> dict[str, Tensor]:
+    r"""Scores and probabilities of each query: those of figures 4 and 6 of the paper (arXiv 2104.07713).
 
     Scores are cosines. The probability that a query :math:`z` gives to a key :math:`z_m` of the bank is
     equation 3's, :math:`p(z_m \mid z) = \exp(z \cdot z_m / \tau) / \sum_j \exp(z \cdot z_j / \tau)`.
@@ -20,10 +31,11 @@ def score_statistics(queries: Tensor, bank: Bank, temperature: float) -> dict[st
         temperature: :math:`\tau` > 0.
 
     Returns:
-        Means over the queries, scalars of at least float32: ``positive_score``; ``negative_score`` and
+        At least float32, shape (N,) each: ``positive_score``; ``negative_score`` and
         ``negative_score_variance`` (mean and variance over a query's negatives); ``positive_probability``
         (of several positives the mean), unless the bank does not hold the positives; and
-        ``negative_probability_variance``. Those of negatives are not there where there is none.
+        ``negative_probability_variance``. Those of negatives are of the queries that have any, and not there
+        where none has.
 
     The similarities are formed, a tensor of shape (N, M).
     """
@@ -39,7 +51,21 @@ def score_statistics(queries: Tensor, bank: Bank, temperature: float) -> dict[st
         moments = [_mean_and_variance(each[some], negatives[some]) for each in (scores, probabilities)]
         (found['negative_score'], found['negative_score_variance']), (_, variance) = moments
         found['negative_probability_variance'] = variance
-    return {name: values.mean() for name, values in found.items()}
+    return found
+
+
+def temperature_of(head: object) -> float | None:
+    """The temperature of a head's probabilities.
+
+    Args:
+        head: Any.
+
+    Returns:
+        That of the contrastive loss, or where a head has DDM alone, that of the strong views in it; None
+        where there is neither.
+    """
+    alone = getattr(head, 'contrastive_weight', 1) == 0
+    return getattr(head, 'ddm_temperature' if alone else 'temperature', None)
 
 
 def _mean_and_variance(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

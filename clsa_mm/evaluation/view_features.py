@@ -16,21 +16,24 @@ from clsa_mm.evaluation.features import global_average_pool, iter_features
 class DrawnViews(Dataset):
     """Several draws of a view of some images of a pretraining data set.
 
-    Item ``i * draws + d`` is draw d of the i-th image: of views by role the key view, whose settings are
-    those of a weak one in the paper's recipe, of a list of views the first. It depends on (seed, draw, index
-    of the image) alone, whether the pipeline goes by :class:`SeededIndex` or by the global generators.
+    Item ``i * draws + d`` is draw d of the i-th image: of views by role that of ``role``, of a list of views
+    the first. It depends on (seed, draw, index of the image) alone, whether the pipeline goes by
+    :class:`SeededIndex` or by the global generators.
 
     Args:
         dataset: Of a training's data loader.
         images: How many images, a random choice fixed by ``seed``; all where there are fewer.
         draws: Views of each.
         seed: Of the choice and of the draws, >= 0.
+        role: Whose first view it is, of views by role. Defaults to ``'key'``, whose settings are those of a
+            weak one in the paper's recipe.
     """
 
-    def __init__(self, dataset: Dataset, images: int, draws: int, seed: int = 0) -> None:
+    def __init__(self, dataset: Dataset, images: int, draws: int, seed: int = 0, role: str = 'key') -> None:
         self.dataset = dataset
         self.draws = draws
         self.seed = seed
+        self.role = role
         generator = torch.Generator().manual_seed(seed)
         self.indices = torch.randperm(len(dataset), generator=generator)[:images].sort().values.tolist()
 
@@ -42,7 +45,7 @@ class DrawnViews(Dataset):
         index, draw = self.indices[item // self.draws], item % self.draws
         key = (self.seed, draw, index)
         seed_generators(key)
-        return dict(inputs=_one_of(self.dataset[SeededIndex(index, key)]['inputs']))
+        return dict(inputs=_one_of(self.dataset[SeededIndex(index, key)]['inputs'], self.role))
 
 
 def view_features(model: nn.Module, views: DrawnViews, batch_size: int = 64) -> dict[str, Tensor]:
@@ -78,7 +81,7 @@ def view_features(model: nn.Module, views: DrawnViews, batch_size: int = 64) -> 
     return dict(zip(widths, features.split([*widths.values()], dim=-1), strict=True))
 
 
-def _one_of(views: Tensor | Sequence[Tensor] | Mapping[str, Sequence[Tensor]]) -> Tensor:
+def _one_of(views: Tensor | Sequence[Tensor] | Mapping[str, Sequence[Tensor]], role: str) -> Tensor:
     if isinstance(views, Mapping):
-        return views['key'][0]
+        return views[role][0]
     return views if isinstance(views, Tensor) else views[0]

@@ -44,5 +44,5 @@ def test_settings_are_read_and_not_run(tmp_path):
 
 
 def test_a_folder_without_a_log_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match='has no log of a run .* give the work dir of a training'):
+    with pytest.raises(FileNotFoundError, match='has no log of a run, .* give the work dir of a training'):
         read_run(tmp_path)

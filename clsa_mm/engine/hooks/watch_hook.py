@@ -14,7 +14,7 @@ from clsa_mm.engine.hooks.gradient_norm import GradientNorm
 from clsa_mm.engine.hooks.report import report
 from clsa_mm.engine.unwrap import unwrap_model
 from clsa_mm.evaluation.effective_rank import lidar, rankme
-from clsa_mm.evaluation.score_statistics import score_statistics
+from clsa_mm.evaluation.score_statistics import score_statistics, temperature_of
 from clsa_mm.evaluation.view_features import DrawnViews, view_features
 from clsa_mm.models.heads.bank_head import BankHead
 
@@ -88,7 +88,7 @@ class WatchHook(Hook):
         model = unwrap_model(runner.model)
         parts = [getattr(model, name, None) for name in ('head', 'ddm')]
         head = next((part for part in parts if isinstance(part, BankHead)), None)
-        self._temperature = self.temperature or _temperature_of(head)
+        self._temperature = self.temperature or temperature_of(head)
         lacking = []
         if head is None:
             lacking.append('scores (its head is not called with queries and a bank)')
@@ -173,12 +173,6 @@ class WatchHook(Hook):
 
 def _accumulated(runner: Runner) -> int:
     return getattr(runner.optim_wrapper, '_accumulative_counts', 1)
-
-
-def _temperature_of(head: BankHead | None) -> float | None:
-    """That of the contrastive loss, or where a head has DDM alone, that of the strong views in it."""
-    alone = getattr(head, 'contrastive_weight', 1) == 0
-    return getattr(head, 'ddm_temperature' if alone else 'temperature', None)
 
 
 def _means(seen: list[dict[str, Tensor]]) -> dict[str, float]:
