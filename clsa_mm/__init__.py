@@ -23,4 +23,13 @@ else:
     from clsa_mm import datasets, engine, evaluation, models
     from clsa_mm.checkpoints.backbone import load_backbone
 
-    __all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'load_backbone', 'models']
+    __all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'load_backbone', 'models', 'pretrain']
+
+
+def __getattr__(name: str) -> object:
+    """Import :func:`clsa_mm.pretraining.pretrain` when it is asked for: trainings do without."""
+    if name == 'pretrain':
+        from clsa_mm.pretraining import pretrain
+
+        return pretrain
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

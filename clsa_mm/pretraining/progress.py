@@ -1,0 +1,127 @@
+"""How far a training is, for people who look at a terminal or a file."""
+
+import os
+import re
+import sys
+import time
+from pathlib import Path
+from typing import TextIO
+
+from clsa_mm.printable import printable
+from clsa_mm.visualization.run_log import read_run
+
+_BAR = 24
+# Seconds between two lines where the output is no terminal.
+_LINE_SECONDS = 30.0
+# Those of the libraries about their own parts are of no use to who runs a training.
+_WARNING = re.compile(r' - mmengine - (WARNING|ERROR) - ((?!.*\b(?:deprecated|alias)\b).*)')
+# Blue and orange of Okabe and Ito's palette, which all kinds of colour vision tell apart.
+_BLUE, _ORANGE, _PLAIN = '\033[38;5;32m', '\033[38;5;214m', '\033[0m'
+
+
+class Progress:
+    """Shows a bar that is drawn anew in a terminal, plain lines elsewhere, and the log's warnings.
+
+    Args:
+        work_dir: Of the training, whose log is read.
+        steps: Of the whole training.
+        steps_per_epoch: Of an epoch.
+        images: Of a step, over all processes.
+        out: Where it is shown. Defaults to the standard output.
+    """
+
+    def __init__(
+        self, work_dir: Path, steps: int, steps_per_epoch: int, images: int, out: TextIO | None = None
+    ) -> None:
+        self.work_dir = work_dir
+        self.steps = steps
+        self.steps_per_epoch = steps_per_epoch
+        self.images = images
+        self.out = out or sys.stdout
+        self.terminal = self.out.isatty() and os.environ.get('TERM') != 'dumb'
+        self.colour = self.terminal and 'NO_COLOR' not in os.environ
+        self._shown: str | None = None
+        self._last_line = float('-inf')
+        self._read = {file: file.stat().st_size for file in work_dir.glob('*/*.log')}
+
+    def __call__(self) -> bool:
+        """Show what is new.
+
+        Returns:
+            False: a look does not end the training.
+        """
+        self._show_warnings()
+        try:
+            scalars = read_run(self.work_dir).scalars
+        except FileNotFoundError:
+            return False
+        if 'time' not in scalars or 'loss' not in scalars:
+            return False
+        text = self.line({name: values[-1] for name, values in scalars.items()})
+        now = time.monotonic()
+        if self.terminal:
+            if text != self._shown:
+                self._write(f'\r\033[2K{text}', end='')
+        elif now - self._last_line >= _LINE_SECONDS:
+            self._last_line = now
+            self._write(text)
+        self._shown = text
+        return False
+
+    def close(self) -> None:
+        """Show the last state, and leave it there."""
+        if self.terminal and self._shown is not None:
+            self._write('')
+        elif self._shown is not None:
+            self._write(self._shown)
+
+    def line(self, latest: dict[str, tuple[int, float]]) -> str:
+        """What is shown of the latest figures, each (step, value)."""
+        step, seconds = latest['time']
+        done = min(1.0, step / self.steps)
+        epoch = min(-(-step // self.steps_per_epoch), self.steps // self.steps_per_epoch)
+        filled = round(done * _BAR)
+        bar = self._painted('█' * filled, _BLUE) + '░' * (_BAR - filled)
+        waiting = latest['data_time'][1] / max(seconds, 1e-9)
+        waits = f'waits for data {waiting:.0%}'
+        parts = [
+            f'epoch {epoch}/{self.steps // self.steps_per_epoch} {bar} {done:.0%}',
+            f'{duration((self.steps - step) * seconds)} left',
+            f'{self.images / max(seconds, 1e-9):.0f} images/s',
+            self._painted(waits, _ORANGE) if waiting > 0.2 else waits,
+            f'loss {latest["loss"][1]:.2f}',
+        ]
+        if 'knn/top1' in latest:
+            parts.append(f'kNN {latest["knn/top1"][1]:.1f} %')
+        return '  '.join(parts)
+
+    def _show_warnings(self) -> None:
+        for file in sorted(self.work_dir.glob('*/*.log')):
+            with file.open('rb') as log:
+                log.seek(self._read.get(file, 0))
+                new = log.read()
+            whole = new[: new.rfind(b'\n') + 1]
+            self._read[file] = self._read.get(file, 0) + len(whole)
+            for line in whole.decode(errors='replace').splitlines():
+                if match := _WARNING.search(line):
+                    start = '\r\033[2K' if self.terminal else ''
+                    self._write(f'{start}{self._painted(match[1].lower(), _ORANGE)}: {printable(match[2])}')
+                    self._shown = None
+
+    def _painted(self, text: str, colour: str) -> str:
+        return f'{colour}{text}{_PLAIN}' if self.colour else text
+
+    def _write(self, text: str, end: str = '\n') -> None:
+        encoding = self.out.encoding or 'ascii'
+        self.out.write(text.encode(encoding, 'replace').decode(encoding) + end)
+        self.out.flush()
+
+
+def duration(seconds: float) -> str:
+    """A length of time in the two units that matter, such as ``2 h 5 min``."""
+    minutes, rest = divmod(round(max(0.0, seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    units = [(days, 'd'), (hours, 'h'), (minutes, 'min'), (rest, 's')]
+    first = next((i for i, (number, _) in enumerate(units) if number), 3)
+    return ' '.join(f'{number} {unit}' for number, unit in units[first : first + 2])
