@@ -5,7 +5,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 export PYTHON
 
-.PHONY: demo test test-all lint docs install ops doctor audit clean
+.PHONY: demo test test-all lint docs install install-all ops doctor audit clean
 
 demo: install
 	$(PY) tools/demo.py $(ARGS)
@@ -14,22 +14,27 @@ demo: install
 PYTEST = OMP_NUM_THREADS=1 MPLBACKEND=Agg $(PY) -m pytest -q -n logical --dist loadfile --no-loadscope-reorder
 
 # Without what is marked as slow: of each kind of thing that it tests, something else is tested here.
-test: install
+test: install-all
 	$(PYTEST) -m 'not slow' $(ARGS)
 
-test-all: install
+test-all: install-all
 	$(PYTEST) $(ARGS)
 
-lint: install
+lint: install-all
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 
 # The site is then in docs/_build/html. A warning is an error.
-docs: install
+docs: install-all
 	$(PY) -m sphinx -q -W --keep-going -b html docs docs/_build/html
 
+# What trainings, evaluation and reports need.
 install:
-	@bash requirements/install.sh $(VENV)
+	@bash requirements/install.sh $(VENV) base
+
+# With detection, mmselfsup, the tests' and the documentation's packages.
+install-all:
+	@bash requirements/install.sh $(VENV) all
 
 # mmcv's compiled operations: a matter of minutes, needed by nothing here, faster in detection.
 ops: install

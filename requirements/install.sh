@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Makes the virtual environment in the project's root hold the tested stack: install.sh [VENV].
-# Installs nothing when it already does. PYTHON names the interpreter of a new environment.
+# Makes the virtual environment in the project's root hold the tested stack: install.sh [VENV] [EXTRA].
+# EXTRA is one of setup.cfg's that names others: base (the default) to train and report, all to test and
+# document too. Installs nothing when the environment already holds it. PYTHON names the interpreter of a new environment.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -8,7 +9,7 @@ VENV=${1:-.venv}
 PY=$VENV/bin/python
 LOCK=requirements/lock.txt
 HASHES=requirements/hashes.txt
-EXTRAS=all
+EXTRA=${2:-base}
 STAMP=$VENV/.clsa_mm_installed
 
 say() { echo "[install] $*"; }
@@ -76,7 +77,7 @@ pip_install() {
 
 # What the extras ask for, and what builds this package itself.
 requirements() {
-    "$PY" - "$EXTRAS" <<'PYTHON'
+    "$PY" - "$EXTRA" <<'PYTHON'
 import configparser, re, sys
 config = configparser.ConfigParser()
 config.read("setup.cfg")
@@ -97,7 +98,7 @@ PYTHON
 }
 
 install_stack() {
-    say "installing clsa_mm[$EXTRAS] into $VENV from $LOCK (a few minutes, about 6 GB)"
+    say "installing clsa_mm[$EXTRA] into $VENV from $LOCK (a few minutes, most of it for torch)"
     # The locked pip first: it knows --build-constraint, and takes hashes from constraints.
     locked pip >"$STAMP.requirements"
     pip_install --require-hashes --requirement "$STAMP.requirements"
@@ -125,13 +126,13 @@ elif ! supported "$PY"; then
 fi
 
 key=$(stamp_key)
-if [[ -f $STAMP && $(<"$STAMP") == "$key" ]]; then
+if [[ -f $STAMP && ($(<"$STAMP") == "$key $EXTRA" || $(<"$STAMP") == "$key all") ]]; then
     say "$VENV is up to date"
     exit
 fi
 rm -f "$STAMP"  # an interrupted install must not look complete
 start=$SECONDS
 install_stack
-echo "$key" >"$STAMP.new"
+echo "$key $EXTRA" >"$STAMP.new"
 mv "$STAMP.new" "$STAMP"
 say "done in $((SECONDS - start)) s"

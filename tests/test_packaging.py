@@ -44,13 +44,14 @@ REQUIREMENTS = read_requirements()
 
 
 def test_extras() -> None:
-    expected = {'', 'onedl', 'openmmlab', 'detection', 'mmselfsup', 'docs', 'dev', 'all'}
+    expected = {'', 'onedl', 'openmmlab', 'report', 'detection', 'mmselfsup', 'docs', 'dev', 'base', 'all'}
     assert set(REQUIREMENTS) == expected
-    (everything,) = REQUIREMENTS['all']
-    assert everything.extras == expected - {'', 'openmmlab', 'all'}
+    (everything,), (base,) = REQUIREMENTS['all'], REQUIREMENTS['base']
+    assert everything.extras == expected - {'', 'openmmlab', 'base', 'all'}
+    assert base.extras == {'onedl', 'report'}
 
 
-@pytest.mark.parametrize('extra', ['', 'onedl', 'detection', 'mmselfsup', 'docs', 'dev'])
+@pytest.mark.parametrize('extra', ['', 'onedl', 'report', 'detection', 'mmselfsup', 'docs', 'dev'])
 def test_lock_pins_every_requirement_within_its_range(extra: str) -> None:
     assert REQUIREMENTS[extra]
     for requirement in REQUIREMENTS[extra]:
@@ -133,9 +134,9 @@ class Checkout:
             esac""",
         )
 
-    def install(self, **environment: str) -> subprocess.CompletedProcess[str]:
+    def install(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [str(BASH), 'requirements/install.sh'],
+            [str(BASH), 'requirements/install.sh', *arguments],
             cwd=self.folder,
             env={'PATH': str(self.bin), **environment},
             stdin=subprocess.DEVNULL,
@@ -229,16 +230,33 @@ def test_second_run_installs_nothing_and_an_interrupted_one_leaves_no_stamp(
         assert install(0)[0] == 0
 
 
+def test_all_holds_what_base_needs_and_not_the_other_way(checkout: Checkout, tmp_path: Path) -> None:
+    fake_venv(checkout)
+    calls = tmp_path / 'calls'
+    calls.touch()
+
+    def installed(extra: str) -> list[str]:
+        before = len(calls.read_text().splitlines())
+        result = checkout.install('.venv', extra, CALLS=str(calls), PIP_STATUS='0')
+        assert result.returncode == 0, result.stderr
+        return calls.read_text().splitlines()[before:]
+
+    assert len(installed('base')) == 3
+    assert installed('base') == []
+    assert len(installed('all')) == 3
+    assert installed('base') == installed('all') == []
+
+
 @pytest.mark.parametrize(
-    ('target', 'command'),
+    ('target', 'extra', 'command'),
     [
-        ('demo', 'tools/demo.py -x'),
-        ('test', "-m 'not slow' -x"),
-        ('test-all', '-m pytest -q -n logical --dist loadfile --no-loadscope-reorder -x'),
-        ('lint', '-m ruff check .'),
+        ('demo', 'base', 'tools/demo.py -x'),
+        ('test', 'all', "-m 'not slow' -x"),
+        ('test-all', 'all', '-m pytest -q -n logical --dist loadfile --no-loadscope-reorder -x'),
+        ('lint', 'all', '-m ruff check .'),
     ],
 )
-def test_make_installs_before_it_goes_on(target: str, command: str) -> None:
+def test_make_installs_before_it_goes_on(target: str, extra: str, command: str) -> None:
     lines = subprocess.run(
         ['make', '--dry-run', '--no-print-directory', target, 'ARGS=-x'],
         cwd=ROOT,
@@ -247,7 +265,7 @@ def test_make_installs_before_it_goes_on(target: str, command: str) -> None:
         text=True,
         check=True,
     ).stdout.splitlines()
-    assert lines[0] == 'bash requirements/install.sh .venv'
+    assert lines[0] == f'bash requirements/install.sh .venv {extra}'
     assert lines[1].endswith(f' {command}')
 
 
