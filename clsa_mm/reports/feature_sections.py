@@ -8,7 +8,7 @@ from PIL import Image
 
 from clsa_mm.reports.charts import Series, chart, histogram, scatter
 from clsa_mm.reports.features import Encoder, Looked
-from clsa_mm.reports.markup import Markup, joined, picture, table, tag
+from clsa_mm.reports.markup import Markup, breakable, joined, picture, table, tag
 from clsa_mm.reports.neighbourhoods import chance_of_same_class, clusters, maps, nearest, same_class
 from clsa_mm.reports.scores import Scores
 from clsa_mm.reports.verdict import Neighbours
@@ -137,7 +137,7 @@ def _thumbnail(looked: Looked, place: int, said: str, look: str | None) -> Marku
     labels, path = looked.images.labels, looked.images.paths[place]
     label = '' if labels is None else f', {labels[place]}'
     image = picture(looked.thumbnails[place], f'{path}{label}', title=path)
-    below = said if labels is None else joined([labels[place][:24], tag('br'), said])
+    below = said if labels is None else joined([breakable(labels[place][:24]), tag('br'), said])
     return tag('figure', image, tag('figcaption', below), class_=look)
 
 

@@ -104,15 +104,16 @@ stroke-width:4px;stroke-linejoin:round;font-family:inherit}
 .scroll{width:fit-content;max-width:100%;overflow-x:auto;
 border:1px solid var(--rule);border-radius:12px;background:var(--panel);
 margin-top:12px}
-table{border-collapse:collapse;min-width:min(100%,560px);font-size:.92rem}
+table{border-collapse:collapse;overflow-wrap:break-word;min-width:min(100%,560px);font-size:.92rem}
 caption{text-align:left;font-weight:600;padding:10px 14px 6px}
 th,td{text-align:left;padding:6px 14px;border-top:1px solid var(--rule);vertical-align:top}
 thead th{color:var(--muted);font-weight:600;white-space:nowrap}
-tbody th{font-weight:500}
-td{min-width:9ch;font-variant-numeric:tabular-nums}
+tbody th{font-weight:500;min-width:11ch}
+td{min-width:13ch;font-variant-numeric:tabular-nums}
 td.number{text-align:right;white-space:nowrap}
 code,td.code,.codes td,.codes tbody th{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;
 font-size:.86rem}
+.codes td,.codes th{overflow-wrap:anywhere}
 .codes td{max-width:46ch;min-width:15ch}
 .codes tbody th{min-width:22ch}
 details{margin-top:12px;background:var(--panel);border:1px solid var(--rule);border-radius:12px;

@@ -97,7 +97,7 @@ def test_the_page_opens_with_the_answer_and_the_warnings(run, tmp_path):
     assert 'It learnt: the contrastive loss ends at 2, 50 % below the 4 of chance' in ' '.join(answer.split())
     assert 'right for 60.0 % of the test images, against 20.0 % before training' in answer
     assert 'Corrupt files were skipped: 2 empty, 1 damaged' in answer
-    assert '1 iterations were skipped for losses or gradients that are not finite' in answer
+    assert 'Iterations skipped for losses or gradients that are not finite: 1.' in answer
     assert 'There is no whole checkpoint' in answer
     assert 'The log says: Beware of </svg><img src=x>.' in answer
 
