@@ -143,6 +143,7 @@ def test_damaged_files_leave_out_what_they_told(run, tmp_path):
     rows = page.rows()
     assert rows['start'] == ['2026-01-01 10:00:00'] and rows['corrupt files'] == ['0']
     assert rows['linear top-1, best (%)'] == ['71.5'] and rows['lr 2'] == ['71.5']
+    assert any(text.endswith('run, a.json: ? epochs on ? images') for _, text in page.all('caption'))
     answer = ' '.join(page.all('article')[0][1].split())
     assert 'epoch_9.pth is not whole and was passed over: cut off, or no checkpoint' in answer
     assert 'Corrupt files' not in answer
