@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-VOID = {'br', 'img', 'input', 'meta'}
+VOID = {'br', 'img', 'input', 'meta', 'wbr'}
 
 
 class Page(HTMLParser):

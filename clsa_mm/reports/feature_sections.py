@@ -8,8 +8,9 @@ from PIL import Image
 
 from clsa_mm.reports.charts import Series, chart, histogram, scatter
 from clsa_mm.reports.features import Encoder, Looked
-from clsa_mm.reports.markup import Markup, joined, picture, table, tag
+from clsa_mm.reports.markup import Markup, breakable, joined, picture, table, tag
 from clsa_mm.reports.neighbourhoods import chance_of_same_class, clusters, maps, nearest, same_class
+from clsa_mm.reports.run_facts import RunFacts
 from clsa_mm.reports.scores import Scores
 from clsa_mm.reports.verdict import Neighbours
 
@@ -102,10 +103,10 @@ def score_charts(scores: Mapping[str, Scores], encoder: Encoder) -> Markup:
     return joined(parts)
 
 
-def linear_tables(linear: Mapping[str, dict]) -> list[Markup]:
-    """The results of linear evaluations, a table for each file."""
+def linear_tables(run: RunFacts) -> list[Markup]:
+    """The results of a run's linear evaluations, a table for each file."""
     tables = []
-    for name, found in linear.items():
+    for name, found in run.linear.items():
         rows = found['results']
         scores = dict.fromkeys(key for row in rows for key in row['scores'])
         settings = dict.fromkeys(key for row in rows for key in row if key != 'scores')
@@ -117,7 +118,7 @@ def linear_tables(linear: Mapping[str, dict]) -> list[Markup]:
             for row in rows
         ]
         size = f'{found.get("epochs", "?")} epochs on {found.get("images", "?")} images'
-        title = f'Linear evaluation, {name}: {size}'
+        title = f'{run.name}, {name}: {size}'
         tables.append(table(title, ['setting', *scores], cells))
     return tables
 
@@ -137,7 +138,7 @@ def _thumbnail(looked: Looked, place: int, said: str, look: str | None) -> Marku
     labels, path = looked.images.labels, looked.images.paths[place]
     label = '' if labels is None else f', {labels[place]}'
     image = picture(looked.thumbnails[place], f'{path}{label}', title=path)
-    below = said if labels is None else joined([labels[place][:24], tag('br'), said])
+    below = said if labels is None else joined([breakable(labels[place][:24]), tag('br'), said])
     return tag('figure', image, tag('figcaption', below), class_=look)
 
 

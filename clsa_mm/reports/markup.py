@@ -10,7 +10,7 @@ from PIL import Image
 
 from clsa_mm.printable import printable
 
-_VOID = {'br', 'img', 'input', 'meta'}
+_VOID = {'br', 'img', 'input', 'meta', 'wbr'}
 _PIXELATED = 64  # pixels; smaller pictures are enlarged with their pixels as squares
 
 
@@ -53,6 +53,11 @@ def tag(name: str, /, *children: object, **attributes: object) -> Markup:
 def joined(parts: Iterable[object]) -> Markup:
     """Escape parts and put them one after the other; None is left out."""
     return Markup(''.join(escaped(part) for part in parts if part is not None))
+
+
+def breakable(text: str) -> Markup:
+    """A name whose line may end after each of its underscores."""
+    return joined([part for word in text.split('_') for part in ('_', tag('wbr'), word)][2:])
 
 
 def section(name: str, title: str, *children: object) -> Markup:

@@ -114,7 +114,7 @@ def _page(runs: Sequence[RunFacts], options: Options) -> str:
         'views': ('Views', _views(runs, options)),
         'features': ('Features', _features(runs, looked, options)),
     }
-    if tables := [table for run in runs for table in linear_tables(run.linear)]:
+    if tables := [table for run in runs for table in linear_tables(run)]:
         sections['linear'] = ('Linear evaluation', section('linear', 'Linear evaluation', *tables))
     links = [tag('li', tag('a', name, href=f'#{key}')) for key, (name, _) in sections.items()]
     body = tag(

@@ -3,13 +3,13 @@
 # Series: Okabe and Ito's palette (jfly.uni-koeln.de/color), with the page's ink for black.
 _LIGHT = dict(
     page='#f5f6f8', panel='#ffffff', ink='#1a2027', muted='#55606d', rule='#d5dbe2', accent='#0a5aa8',
-    good='#046b4a', bad='#a33a00', s0='#0072b2', s1='#d55e00', s2='#009e73', s3='#b4568c', s4='#b97700',
-    s5='#2f8fc4', s6='#1a2027',
+    good='#046b4a', bad='#a33a00', s0='#0072b2', s1='#d55e00', s2='#009e73', s3='#b4568c', s4='#1a2027',
+    s5='#b97700', s6='#2f8fc4',
 )  # fmt: skip
 _DARK = dict(
     page='#0e1217', panel='#171d25', ink='#e7ebf0', muted='#a5b0bd', rule='#303944', accent='#7fc4ff',
-    good='#4fd3a5', bad='#ff9d66', s0='#3d9be0', s1='#f0803c', s2='#1fc095', s3='#d98fb9', s4='#e69f00',
-    s5='#7cc8f2', s6='#e7ebf0',
+    good='#4fd3a5', bad='#ff9d66', s0='#3d9be0', s1='#f0803c', s2='#1fc095', s3='#d98fb9', s4='#e7ebf0',
+    s5='#e69f00', s6='#7cc8f2',
 )  # fmt: skip
 
 
@@ -104,15 +104,16 @@ stroke-width:4px;stroke-linejoin:round;font-family:inherit}
 .scroll{width:fit-content;max-width:100%;overflow-x:auto;
 border:1px solid var(--rule);border-radius:12px;background:var(--panel);
 margin-top:12px}
-table{border-collapse:collapse;min-width:min(100%,560px);font-size:.92rem}
+table{border-collapse:collapse;overflow-wrap:break-word;min-width:min(100%,560px);font-size:.92rem}
 caption{text-align:left;font-weight:600;padding:10px 14px 6px}
 th,td{text-align:left;padding:6px 14px;border-top:1px solid var(--rule);vertical-align:top}
 thead th{color:var(--muted);font-weight:600;white-space:nowrap}
-tbody th{font-weight:500}
-td{min-width:9ch;font-variant-numeric:tabular-nums}
+tbody th{font-weight:500;min-width:11ch}
+td{min-width:13ch;font-variant-numeric:tabular-nums}
 td.number{text-align:right;white-space:nowrap}
 code,td.code,.codes td,.codes tbody th{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;
 font-size:.86rem}
+.codes td,.codes th{overflow-wrap:anywhere}
 .codes td{max-width:46ch;min-width:15ch}
 .codes tbody th{min-width:22ch}
 details{margin-top:12px;background:var(--panel);border:1px solid var(--rule);border-radius:12px;

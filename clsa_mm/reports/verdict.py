@@ -139,7 +139,7 @@ def _warnings(run: RunFacts) -> list[str]:
         kinds = ', '.join(f'{count} {kind}' for kind, count in run.corrupt.items())
         found.append(f'Corrupt files were skipped: {kinds} (corrupt_files.json in the work dir lists them).')
     if run.skipped:
-        found.append(f'{run.skipped} iterations were skipped for losses or gradients that are not finite.')
+        found.append(f'Iterations skipped for losses or gradients that are not finite: {run.skipped}.')
     std = run.values('feature_std')
     if std and late_mean(std) < COLLAPSE_STD:
         found.append(

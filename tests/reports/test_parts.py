@@ -13,7 +13,7 @@ from clsa_mm.datasets.transforms import MakeViews
 from clsa_mm.reports.charts import Series, chart, histogram, ticks
 from clsa_mm.reports.features import Encoder, Network
 from clsa_mm.reports.images import list_images, whole_view
-from clsa_mm.reports.markup import Markup, escaped, number, table, tag
+from clsa_mm.reports.markup import Markup, breakable, escaped, number, table, tag
 from clsa_mm.reports.neighbourhoods import chance_of_same_class, clusters, nearest, same_class
 from clsa_mm.reports.scores import view_scores
 from clsa_mm.reports.style import STYLE
@@ -128,6 +128,7 @@ def test_what_is_no_markup_is_escaped_and_nothing_twice():
     inner = tag('b', '<&>"', title="a'b\udce9\n")
     assert inner == '<b title="a&#x27;b\\udce9\\n">&lt;&amp;&gt;&quot;</b>'
     assert tag('p', inner) == f'<p>{inner}</p>' and escaped(Markup('<i>')) == '<i>'
+    assert breakable('a_<b') == 'a_<wbr>&lt;b' and breakable('ab') == 'ab'
     assert '<td>&lt;i&gt;</td>' in table('t', ['a', 'b'], [('x', '<i>')])
 
 

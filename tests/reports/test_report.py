@@ -97,7 +97,7 @@ def test_the_page_opens_with_the_answer_and_the_warnings(run, tmp_path):
     assert 'It learnt: the contrastive loss ends at 2, 50 % below the 4 of chance' in ' '.join(answer.split())
     assert 'right for 60.0 % of the test images, against 20.0 % before training' in answer
     assert 'Corrupt files were skipped: 2 empty, 1 damaged' in answer
-    assert '1 iterations were skipped for losses or gradients that are not finite' in answer
+    assert 'Iterations skipped for losses or gradients that are not finite: 1.' in answer
     assert 'There is no whole checkpoint' in answer
     assert 'The log says: Beware of </svg><img src=x>.' in answer
 
@@ -143,6 +143,7 @@ def test_damaged_files_leave_out_what_they_told(run, tmp_path):
     rows = page.rows()
     assert rows['start'] == ['2026-01-01 10:00:00'] and rows['corrupt files'] == ['0']
     assert rows['linear top-1, best (%)'] == ['71.5'] and rows['lr 2'] == ['71.5']
+    assert any(text.endswith('run, a.json: ? epochs on ? images') for _, text in page.all('caption'))
     answer = ' '.join(page.all('article')[0][1].split())
     assert 'epoch_9.pth is not whole and was passed over: cut off, or no checkpoint' in answer
     assert 'Corrupt files' not in answer
