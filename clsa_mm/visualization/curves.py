@@ -201,9 +201,10 @@ def draw_curves(
     for empty in axes[len(panels) :]:
         empty.remove()
     if same_scale:
-        ranges = [panel.get_ylim() for panel in axes[: len(panels)]]
+        lows, highs = zip(*(panel.get_ylim() for panel in axes[: len(panels)]), strict=True)
+        margin = 0.04 * (max(highs) - min(lows))  # or the outermost points would be cut
         for panel in axes[: len(panels)]:
-            panel.set_ylim(min(low for low, _ in ranges), max(high for _, high in ranges))
+            panel.set_ylim(min(lows) - margin, max(highs) + margin)
     if not mixed:
         _add_shared_legend(figure, axes[: len(panels)])
     return figure

@@ -115,12 +115,17 @@ def test_a_checkpoint_that_does_not_fit(saved):
         build_pretrained_model(cfg, str(checkpoint))
 
 
-def test_tool(saved, tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def tool():
+    spec = importlib.util.spec_from_file_location('plot_scores', TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_tool(saved, tool, tmp_path, monkeypatch, capsys):
     cfg, _, checkpoint = saved
     cfg.dump(tmp_path / 'config.py')
-    spec = importlib.util.spec_from_file_location('plot_scores', TOOL)
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
     arguments = [tmp_path / 'config.py', '--random-init', f'a$b={checkpoint}', '--images', 8]
     arguments += ['--out', tmp_path / 'out']
     monkeypatch.setattr(sys, 'argv', ['plot_scores.py', *map(str, arguments)])
@@ -133,3 +138,10 @@ def test_tool(saved, tmp_path, monkeypatch, capsys):
     scores = role_scores(model, DATASETS.build(cfg.train_dataloader.dataset), 8, 0.2)
     median = scores['weak']['positive_probability'].median().item()
     assert f'a$b, weak: median positive probability {median:.3g}' in said
+
+
+def test_tool_without_the_checkpoint(saved, tool, tmp_path, monkeypatch):
+    saved[0].dump(tmp_path / 'config.py')
+    monkeypatch.setattr(sys, 'argv', ['plot_scores.py', str(tmp_path / 'config.py'), f'a={tmp_path}/no.pth'])
+    with pytest.raises(SystemExit, match='There is no checkpoint file .*no.pth; check the path'):
+        tool.main()

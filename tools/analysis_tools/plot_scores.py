@@ -63,13 +63,13 @@ def main() -> None:
     named = [('random', None)] * args.random_init + [split_name(word) for word in args.checkpoints]
     networks, size = {}, min(args.images, len(dataset))
     for name, checkpoint in named:
-        model = build_pretrained_model(cfg, checkpoint)
-        temperature = args.temperature or temperature_of(getattr(model, 'head', None))
-        if temperature is None:
-            raise SystemExit('The head of the config has no temperature: give --temperature.')
         try:
+            model = build_pretrained_model(cfg, checkpoint)
+            temperature = args.temperature or temperature_of(getattr(model, 'head', None))
+            if temperature is None:
+                raise SystemExit('The head of the config has no temperature: give --temperature.')
             networks[name] = role_scores(model, dataset, args.images, temperature, args.seed)
-        except ValueError as error:
+        except (FileNotFoundError, ValueError) as error:
             raise SystemExit(str(error)) from error
         for role, found in networks[name].items():
             medians = {title: found[each].median().item() for each, title in PROBABILITIES.items()}
