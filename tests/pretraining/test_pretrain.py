@@ -101,7 +101,7 @@ def test_other_arguments_for_the_same_folder_are_refused(photographs, tmp_path):
     plan = dict(wishes=asdict(wishes), epochs=5, steps_per_epoch=4, batch=8, gpus=0, seconds=1.0)
     (tmp_path / 'plan.json').write_text(json.dumps(plan))
     (tmp_path / 'config.py').touch()
-    with pytest.raises(ValueError, match='holds a run with epochs=5, not 9; .* or another folder'):
+    with pytest.raises(ValueError, match='holds a run with epochs=5, not 9: give the same .* another folder'):
         pretrain(photographs, tmp_path, epochs=9, tell=lambda line: None)
 
 
