@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from clsa_mm.models.heads.start_epoch import has_started
+from clsa_mm.models.losses.precision import at_least_float32
 
 POSITIVES = ('extrapolate', 'interpolate', None)
 NEGATIVES = ('replace', 'append', None)
@@ -89,10 +90,11 @@ class FeatureTransform:
             positives: Theirs, the same shape or (N, C).
 
         Returns:
-            Both as (..., N, C).
+            Both as (..., N, C), transformed ones in at least float32.
         """
         if not self.positive:
             return features, positives
+        features, positives = at_least_float32(features), at_least_float32(positives)
         share = self._draw(self.positive_alpha, features) + (self.positive == 'extrapolate')
         return share * features + (1 - share) * positives, share * positives + (1 - share) * features
 
@@ -105,6 +107,7 @@ class FeatureTransform:
         Returns:
             The mixtures (K, C), and which negative each was mixed with, a permutation (K,).
         """
+        negatives = at_least_float32(negatives)
         share = self._draw(self.negative_alpha, negatives)
         others = torch.randperm(len(negatives), device=negatives.device)
         return negatives.index_select(0, others).lerp_(negatives, share), others
@@ -114,5 +117,5 @@ class FeatureTransform:
         kept = LEVELS.index(self.level)
         *views, samples, channels = features.shape
         shape = (*views, samples if kept else 1, channels if kept == 2 else 1)
-        concentration = features.new_tensor(alpha)
+        concentration = at_least_float32(features).new_tensor(alpha)  # of halves there is no Beta
         return torch.distributions.Beta(concentration, concentration, validate_args=False).sample(shape)

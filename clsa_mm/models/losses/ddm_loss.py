@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from clsa_mm.models.losses.precision import full_precision, scaled_logits
+from clsa_mm.models.losses.precision import full_precision, mean_of, scaled_logits
 
 
 def ddm_loss(
@@ -25,7 +25,8 @@ def ddm_loss(
     KL(weak || strong) plus the entropy of the weak distribution, which carries no gradient.
 
     Args:
-        student_logits: Strong views' logits, shape (N, M), any float type.
+        student_logits: Strong views' logits, shape (N, M), any float type. Divided by the temperature, logits
+            count up to 1/1024 of the type's largest number, 3e35 in float32; what is beyond counts as that.
         teacher_logits: Weak views' logits, shape (N, M). Detached inside: no gradient reaches them.
         student_temperature: Divides ``student_logits``. Logits are taken as they are by default.
         teacher_temperature: Divides ``teacher_logits``.
@@ -86,7 +87,7 @@ def multi_view_ddm_loss(
         loss = target.new_zeros(())
         for student in student_logits:
             log_prob = F.log_softmax(scaled_logits(student, student_temperature), dim=1)
-            loss = loss - (target * log_prob).sum(dim=1).mean()
+            loss = loss - mean_of((target * log_prob).sum(dim=1))
         return loss
 
 
