@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from clsa_mm.engine.hooks.optimizers import optimizers_of
 from clsa_mm.engine.unwrap import unwrap_model
+from clsa_mm.given_numbers import check_numbers
 
 _IN_CHECKPOINT = 'skipped_iterations'
 # A tensor and what the error calls it.
@@ -50,6 +51,7 @@ class FiniteGuardHook(Hook):
     priority = 'HIGH'
 
     def __init__(self, max_skipped: int = 10, window: int = 1000) -> None:
+        check_numbers('FiniteGuardHook', whole=True, max_skipped=max_skipped, window=window)
         if max_skipped < 0:
             raise ValueError(f'FiniteGuardHook: max_skipped must be at least 0, got {max_skipped}')
         if window <= max_skipped:

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from clsa_mm.given_numbers import check_numbers
 from clsa_mm.models.heads.start_epoch import has_started
 from clsa_mm.models.losses.precision import at_least_float32
 
@@ -67,6 +68,9 @@ class FeatureTransform:
         if positive is None and negative is None:
             plain = type(self).__bases__[-1].__name__
             raise ValueError(f'positive and negative are both None: take type={plain!r}, which is the same')
+        owner = type(self).__name__
+        check_numbers(owner, positive_alpha=positive_alpha, negative_alpha=negative_alpha)
+        check_numbers(owner, whole=True, low=0, start_epoch=start_epoch)
         if min(positive_alpha, negative_alpha) <= 0:
             raise ValueError(
                 f'positive_alpha and negative_alpha must be positive, got {positive_alpha}, {negative_alpha}'

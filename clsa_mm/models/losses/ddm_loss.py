@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from clsa_mm.given_numbers import check_numbers
 from clsa_mm.models.losses.precision import full_precision, mean_of, scaled_logits
 
 
@@ -105,5 +106,6 @@ def _check(
             f'student and teacher logits must all have one shape (N, M), got {shapes}; compute every '
             "view's logits over the same bank"
         )
+    check_numbers('ddm_loss', student_temperature=student_t, teacher_temperature=teacher_t)
     if student_t <= 0 or teacher_t <= 0:
         raise ValueError(f'temperatures must be positive, got {student_t} and {teacher_t}')

@@ -3,6 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
+from clsa_mm.given_numbers import check_numbers
 from clsa_mm.models.losses.precision import full_precision, mean_of, scaled_logits
 
 
@@ -32,6 +33,7 @@ def info_nce_loss(logits: Tensor, labels: Tensor, temperature: float = 1.0) -> T
         raise ValueError(
             f'logits must be (N, M) and labels (N,), got {tuple(logits.shape)} and {tuple(labels.shape)}'
         )
+    check_numbers('info_nce_loss', temperature=temperature)
     if temperature <= 0:
         raise ValueError(f'temperature must be positive, got {temperature}')
     with full_precision(logits):

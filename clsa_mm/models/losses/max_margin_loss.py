@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from clsa_mm.given_numbers import check_numbers
 from clsa_mm.models.losses.precision import at_least_float32, full_precision
 from clsa_mm.models.losses.supcon_loss import check_labelled
 
@@ -30,6 +31,7 @@ def max_margin_loss(features: Tensor, labels: Tensor, margin: float = 1.0) -> Te
     the squared hinge :math:`\max(0, m - D)^2` on distances; here the hinge is on squared distances.
     """
     check_labelled(features, labels)
+    check_numbers('max_margin_loss', margin=margin)
     if not margin > 0:
         raise ValueError(f'margin must be positive, got {margin}: 0 would push nothing apart')
     with full_precision(features):
