@@ -95,6 +95,8 @@ def start(folder: Path, args: argparse.Namespace) -> subprocess.Popen:
     command += ['--work-dir', str(folder / 'run'), '--cfg-options', *options]
     environment = {'OMP_NUM_THREADS': '1', 'PYTHON': sys.executable, **os.environ}
     environment |= {'PYTHONPATH': f'{ROOT}:{Path(__file__).parent}', 'PYTHONMALLOC': 'malloc'}
+    # torch notes its last collectives, which takes 3 kB an iteration until the list is full.
+    environment |= {'TORCH_FR_BUFFER_SIZE': '0', 'TORCH_NCCL_TRACE_BUFFER_SIZE': '0'}
     with (folder / 'output.txt').open('w') as output:
         return subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=output, stderr=output, start_new_session=True
