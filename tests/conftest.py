@@ -1,6 +1,7 @@
 """Small pictures and small versions of the real configs."""
 
 import gc
+import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.runner import CheckpointLoader
@@ -20,6 +22,15 @@ from clsa_mm.checkpoints.read import trust_checkpoints
 from clsa_mm.engine.settings import load_config
 
 ROOT = Path(__file__).parents[1]
+# Property tests: the same examples each time, and more of them where asked for.
+settings.register_profile(
+    'few',
+    derandomize=True,
+    database=None,
+    deadline=None,
+    max_examples=int(os.environ.get('CLSA_MM_EXAMPLES', '25')),
+)
+settings.load_profile('few')
 
 
 @pytest.fixture(scope='session', autouse=True)

@@ -2,14 +2,49 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
+import torch
+from small_runs import small_model
 
 from clsa_mm.datasets import ImageFolder
-from clsa_mm.datasets.transforms import LoadImage
-from clsa_mm.engine import CorruptFilesHook, KNNHook, LinearProbeHook
+from clsa_mm.datasets.isolated import each_isolated
+from clsa_mm.datasets.transforms import LoadImage, MakeView, StrongAugment
+from clsa_mm.datasets.views import RECIPES, InfoMinRecipe, StrongPolicy, build_views
+from clsa_mm.engine import (
+    AtomicCheckpointHook,
+    CorruptFilesHook,
+    FiniteGuardHook,
+    HealthHook,
+    InterruptHook,
+    KNNHook,
+    LinearProbeHook,
+    LogHistoryHook,
+    MomentumQueueHook,
+    RankDriftHook,
+    WatchHook,
+)
+from clsa_mm.evaluation.knn import weighted_knn
+from clsa_mm.evaluation.linear_sweep import Setting, sweep
 from clsa_mm.given_numbers import check_numbers
-from clsa_mm.models import DDMHead
+from clsa_mm.models import (
+    DDMHead,
+    FeatureTransformHead,
+    MaxMarginHead,
+    MoCHiHead,
+    StrongContrastiveHead,
+    SupConHead,
+)
+from clsa_mm.models.losses import (
+    bank_attention,
+    ddm_loss,
+    info_nce_loss,
+    max_margin_loss,
+    own_attention,
+    supcon_loss,
+)
 from clsa_mm.models.queues.key_queue import KeyQueue
+from clsa_mm.models.split_batch_norm import SplitBN
 
 NAN, INF = float('nan'), float('inf')
 
@@ -20,6 +55,72 @@ def knn(**settings: object) -> KNNHook:
 
 def probe(**settings: object) -> LinearProbeHook:
     return LinearProbeHook(**(dict(num_classes=3) | settings))
+
+
+def checkpoint(**settings: object) -> AtomicCheckpointHook:
+    return AtomicCheckpointHook(interval=1, **settings)
+
+
+def split_norm(**settings: object) -> SplitBN:
+    return SplitBN(4, **settings)
+
+
+def clsa(**settings: object) -> object:
+    return small_model(**settings)
+
+
+def role(**settings: object) -> list:
+    crop = dict(size=8, area=(0.2, 1.0))
+    return build_views(dict(key=crop, weak=crop | settings))
+
+
+def make_view(**settings: object) -> MakeView:
+    crop = dict(size=8, area=(0.2, 1.0))
+    return MakeView(dict(key=crop, weak=crop), 'key', **settings)
+
+
+EYE, LABELS = torch.eye(3), torch.arange(3)
+
+
+def attend(**settings: object) -> tuple:
+    return bank_attention(EYE, EYE, **settings)
+
+
+def attend_own(**settings: object) -> tuple:
+    return own_attention(EYE, EYE[:, None], **settings)
+
+
+def info_nce(**settings: object) -> torch.Tensor:
+    return info_nce_loss(EYE, LABELS, **settings)
+
+
+def ddm(**settings: object) -> torch.Tensor:
+    return ddm_loss(EYE, EYE, **settings)
+
+
+def supcon(**settings: object) -> tuple:
+    return supcon_loss(EYE, LABELS, **settings)
+
+
+def max_margin(**settings: object) -> torch.Tensor:
+    return max_margin_loss(EYE, LABELS, **settings)
+
+
+def knn_votes(**settings: object) -> torch.Tensor:
+    return weighted_knn(EYE, LABELS, EYE, **settings)
+
+
+def trained(lr: object = 0.1, weight_decay: object = 0.0, **settings: object) -> torch.Tensor:
+    features = np.eye(3, dtype=np.float32)
+    return sweep(features, np.arange(3), features, [Setting(lr, weight_decay)], 3, **settings)
+
+
+def isolated(**settings: object) -> list:
+    return list(each_isolated(abs, [1], **(dict(workers=1, timeout=1.0) | settings)))
+
+
+INTERVALS = (InterruptHook, LogHistoryHook, MomentumQueueHook, RankDriftHook, WatchHook)
+LOSSES = (attend, attend_own, info_nce, supcon, knn_votes)
 
 
 @pytest.mark.parametrize(
@@ -44,6 +145,51 @@ def probe(**settings: object) -> LinearProbeHook:
         (probe, 'num_classes', (2.5, '3', NAN), 'a whole number'),
         (probe, 'lr', (-1, NAN, INF, '1'), 'a finite number of at least 0'),
         (probe, 'momentum', (-0.1, NAN), 'a finite number of at least 0'),
+        *((hook, 'interval', (0.5, '1', NAN, True), 'a whole number') for hook in INTERVALS),
+        (MomentumQueueHook, 'interval', (0, -1), 'a whole number of at least 1'),
+        (MomentumQueueHook, 'end_momentum', ('1', True, NAN), 'a finite number'),
+        (HealthHook, 'patience', (0.5, NAN), 'a whole number'),
+        (HealthHook, 'chance_margin', (NAN, '0.02'), 'a finite number'),
+        (HealthHook, 'collapse_std', (NAN, INF), 'a finite number'),
+        (WatchHook, 'rank_interval', (0.5, NAN), 'a whole number'),
+        (WatchHook, 'images', (2.5, '256'), 'a whole number'),
+        (WatchHook, 'draws', (2.5, True), 'a whole number'),
+        (WatchHook, 'batch_size', (0.5, NAN), 'a whole number'),
+        (WatchHook, 'seed', (-1, 0.5), 'a whole number of at least 0'),
+        (WatchHook, 'temperature', (NAN, '0.2'), 'a finite number'),
+        (checkpoint, 'write_retries', (0.5, NAN, '3'), 'a whole number'),
+        (checkpoint, 'retry_seconds', (NAN, INF, '60'), 'a finite number'),
+        (InterruptHook, 'minutes', (NAN, INF, '30'), 'a finite number'),
+        (LogHistoryHook, 'keep', (0.5, NAN), 'a whole number'),
+        (FiniteGuardHook, 'max_skipped', (0.5, NAN, '10'), 'a whole number'),
+        (FiniteGuardHook, 'window', (99.5, INF), 'a whole number'),
+        (SupConHead, 'temperature', (NAN, INF, '0.1'), 'a finite number'),
+        (SupConHead, 'base_temperature', (NAN, '0.1'), 'a finite number'),
+        (MaxMarginHead, 'margin', (NAN, INF, True), 'a finite number'),
+        (StrongContrastiveHead, 'temperature', (NAN, '0.2'), 'a finite number'),
+        (StrongContrastiveHead, 'beta', (NAN, INF), 'a finite number'),
+        (MoCHiHead, 'num_hard', (2.5, NAN, '8'), 'a whole number'),
+        (MoCHiHead, 'num_mixed', (2.5, NAN), 'a whole number'),
+        (MoCHiHead, 'num_query_mixed', (2.5, NAN), 'a whole number'),
+        (MoCHiHead, 'start_epoch', (-1, 0.5), 'a whole number of at least 0'),
+        (MoCHiHead, 'max_query_share', (NAN, '0.5'), 'a finite number'),
+        (FeatureTransformHead, 'positive_alpha', (NAN, INF, '2'), 'a finite number'),
+        (FeatureTransformHead, 'negative_alpha', (NAN, INF), 'a finite number'),
+        (FeatureTransformHead, 'start_epoch', (-1, 0.5), 'a whole number of at least 0'),
+        (split_norm, 'num_splits', (2.5, '2', True), 'a whole number'),
+        (clsa, 'momentum', (NAN, '0.9', True), 'a finite number'),
+        *((loss, 'temperature', (NAN, INF, '0.2'), 'a finite number') for loss in LOSSES),
+        (ddm, 'student_temperature', (NAN, INF, '0.2'), 'a finite number'),
+        (ddm, 'teacher_temperature', (NAN, INF, '0.2'), 'a finite number'),
+        (max_margin, 'margin', (NAN, INF, '1'), 'a finite number'),
+        (knn_votes, 'k', (2.5, '20', True), 'a whole number'),
+        (trained, 'lr', (NAN, INF, '0.1'), 'a finite number'),
+        (trained, 'weight_decay', (NAN, '0'), 'a finite number'),
+        (trained, 'epochs', (2.5, '3'), 'a whole number'),
+        (trained, 'batch_size', (2.5, True), 'a whole number'),
+        (isolated, 'workers', (1.5, '2'), 'a whole number'),
+        (isolated, 'timeout', (NAN, INF), 'a finite number'),
+        (make_view, 'seed', (-1, 0.5, '0'), 'a whole number of at least 0'),
     ],
 )
 def test_constructors(make: Callable, name: str, values: tuple, allowed: str) -> None:
@@ -56,3 +202,40 @@ def test_constructors(make: Callable, name: str, values: tuple, allowed: str) ->
 def test_what_passes() -> None:
     check_numbers('a', x=1, y=0.5, z=None)
     check_numbers('a', whole=True, low=3, x=3, y=2**70)
+
+
+@pytest.mark.parametrize(
+    ('make', 'name', 'values', 'allowed'),
+    [
+        *(
+            (RECIPES.get('mocov2'), name, (-0.1, NAN, INF, '0.4', True), 'must be a number in \\[0, ')
+            for name in (
+                'brightness',
+                'contrast',
+                'saturation',
+                'hue',
+                'jitter_prob',
+                'grey_prob',
+                'flip_prob',
+            )
+        ),
+        (RECIPES.get('mocov2'), 'blur_sigma', ((0, 1), (2, 1), (1, INF), (NAN, 1), 1.0), '0 < low <= high'),
+        (RECIPES.get('simclr'), 'strength', (3, NAN, True), 'must be a number in \\[0, 2.5\\]'),
+        (RECIPES.get('autoaugment'), 'flip_prob', (1.5, NAN, True), 'must be a number in \\[0, 1\\]'),
+        (InfoMinRecipe, 'level_std', (INF, NAN, -1), 'must be a number in \\[0, 1000\\]'),
+        (InfoMinRecipe, 'level', (11, NAN, True), 'must be a number in \\[0, 10\\]'),
+        (StrongPolicy, 'num_ops', (-1, 1.5, '5', True), 'must be a whole number >= 0'),
+        (StrongPolicy, 'prob', (1.5, NAN, True, '0.5'), 'must be a number in \\[0, 1\\]'),
+        (StrongAugment, 'channel_order', ('grb', None), "must be 'bgr' or 'rgb'"),
+        (role, 'size', (0, 8.5, '8', True), 'must be a whole number of pixels >= 1'),
+        (role, 'area', ((0.0, 1.0), (0.5, 2.0), (NAN, 1.0), (True, True)), '0 < low <= high <= 1'),
+        (role, 'ratio', ((0.0, 1.0), (2.0, 1.0), (1.0, INF)), '0 < low <= high'),
+        (role, 'num_views', (-1, 1.5, True), 'must be a whole number >= 0'),
+    ],
+)
+def test_views(make: Callable, name: str, values: tuple, allowed: str) -> None:
+    """Settings of views are named as in a config."""
+    for value in values:
+        with pytest.raises(ValueError, match=allowed) as caught:
+            make(**{name: value})
+        assert name in str(caught.value) and repr(value) in str(caught.value)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple
 
+from clsa_mm.given_numbers import check_numbers
+
 
 class Outcome(NamedTuple):
     """What became of an item.
@@ -61,6 +63,8 @@ def each_isolated(
         ValueError: ``workers`` or ``timeout`` is out of range.
         RuntimeError: The function raised an error.
     """
+    check_numbers('each_isolated', whole=True, workers=workers)
+    check_numbers('each_isolated', timeout=timeout)
     if workers < 1 or not timeout > 0:
         raise ValueError(f'workers={workers} must be at least 1 and timeout={timeout} above 0')
     waiting = iter(enumerate(items))

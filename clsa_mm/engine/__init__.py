@@ -2,10 +2,12 @@
 
 from clsa_mm.engine.config_bases import register_config_bases
 from clsa_mm.engine.hooks import (
+    AccumulatedGradientsHook,
     AtomicCheckpointHook,
     CorruptFilesHook,
     FiniteGuardHook,
     HealthHook,
+    InterruptHook,
     IterationSeedHook,
     KNNHook,
     LinearProbeHook,
@@ -26,11 +28,13 @@ from clsa_mm.engine.hooks import (
 from clsa_mm.engine.log_backends import LOG_BACKENDS, add_log_backends
 
 __all__ = [
-    'AtomicCheckpointHook',
     'LOG_BACKENDS',
+    'AccumulatedGradientsHook',
+    'AtomicCheckpointHook',
     'CorruptFilesHook',
     'FiniteGuardHook',
     'HealthHook',
+    'InterruptHook',
     'IterationSeedHook',
     'KNNHook',
     'LinearProbeHook',

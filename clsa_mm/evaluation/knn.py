@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from clsa_mm.evaluation.accuracy import top_accuracies
+from clsa_mm.given_numbers import check_numbers
 
 # Numbers per intermediate tensor (float32: 256 MiB), whatever the sizes of bank and queries.
 _CHUNK_NUMBERS = 2**26
@@ -134,6 +135,8 @@ def _check_settings(bank: Tensor, bank_labels: Tensor, queries: Tensor, k: int, 
             f'Bank features have {bank.shape[1]} dimensions and queries {queries.shape[1]}: '
             'extract both with the same backbone.'
         )
+    check_numbers('weighted_knn', whole=True, k=k)
+    check_numbers('weighted_knn', temperature=temperature)
     if not 1 <= k <= len(bank):
         raise ValueError(
             f'k={k} neighbours of a bank of {len(bank)} images: k must be 1 to {len(bank)}; lower '

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from clsa_mm.evaluation.accuracy import top_accuracies
 from clsa_mm.evaluation.voc07_metric import score_multi_label
+from clsa_mm.given_numbers import check_numbers
 
 Schedule = Literal['cosine', 'constant']
 _EVALUATION_BATCH = 4096
@@ -269,6 +270,9 @@ def _check(
         raise ValueError(
             f'Labels run from {labels.min()} to {labels.max()}, but there are {num_classes} classes.'
         )
+    for setting in settings:
+        check_numbers('sweep', lr=setting.lr, weight_decay=setting.weight_decay)
+    check_numbers('sweep', whole=True, epochs=epochs, batch_size=batch_size)
     if not settings or any(s.lr <= 0 or s.weight_decay < 0 for s in settings):
         raise ValueError('Give at least one learning rate; learning rates are > 0, weight decays >= 0.')
     if epochs < 1 or batch_size < 1:

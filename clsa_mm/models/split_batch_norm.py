@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
+from clsa_mm.given_numbers import check_numbers
+
 
 @MODELS.register_module()
 class SplitBN(nn.BatchNorm2d):
@@ -35,6 +37,7 @@ class SplitBN(nn.BatchNorm2d):
 
     def __init__(self, num_features: int, num_splits: int = 8, **kwargs: Any) -> None:
         super().__init__(num_features, **kwargs)
+        check_numbers('SplitBN', whole=True, num_splits=num_splits)
         if num_splits < 1:
             raise ValueError(f'SplitBN: num_splits must be at least 1, got {num_splits}')
         self.num_splits = num_splits

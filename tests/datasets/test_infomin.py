@@ -117,7 +117,7 @@ def test_a_config_names_it() -> None:
         (dict(num_ops=-1), 'recipe.num_ops must be a whole number >= 0, got -1'),
         (dict(op_prob=1.5), 'recipe.op_prob must be a number in [0, 1], got 1.5'),
         (dict(level=11), 'recipe.level must be a number in [0, 10], got 11'),
-        (dict(level_std=-1), 'recipe.level_std must be a number in [0, inf], got -1'),
+        (dict(level_std=-1), 'recipe.level_std must be a number in [0, 1000], got -1'),
         (dict(hue=0.6), 'recipe.hue must be a number in [0, 0.5], got 0.6'),
     ],
 )

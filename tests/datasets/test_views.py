@@ -92,7 +92,7 @@ def test_one_line_of_an_inheriting_config_changes_one_setting(tmp_path: Path) ->
         (dict(SINGLE, strong=dict(STRONG, num_views=2, size=[1, 2, 3])), r'has 3 entries for num_views=2'),
         (dict(SINGLE, strong=dict(STRONG, size='96')), r'has 2 entries for num_views=1'),
         (dict(SINGLE, strong=dict(STRONG, size=9.6)), r'strong.size must be a whole number.*got 9.6'),
-        (dict(SINGLE, strong=dict(STRONG, area=(0.5, 0.1))), r'strong.area.* has 2 entries for num_views=1'),
+        (dict(SINGLE, strong=dict(STRONG, area=(0.5, 0.1))), r'strong.area must be .* got \(0.5, 0.1\)'),
         (dict(SINGLE, strong=dict(STRONG, area=(0.1, 1.1))), r'strong.area must be \(low, high\).*<= 1'),
         (dict(SINGLE, strong=dict(STRONG, area=0.4)), r'strong.area must be \(low, high\).*got 0.4'),
         (dict(SINGLE, weak=dict(WEAK, ratio=(0, 1))), r'weak.ratio must be \(low, high\).*got \(0, 1\)'),

@@ -188,6 +188,30 @@ def test_the_limit(tmp_path, monkeypatch, settings, last):
     assert all(value.isfinite().all() for value in runner.model.state_dict().values())
 
 
+@pytest.mark.parametrize('interrupted', [False, True])
+def test_a_resumed_run_stops_at_the_same_iteration(tmp_path, interrupted):
+    """Iterations 2, 5 and 7 are skipped, of which a window of 6 allows two; the checkpoint is of 6."""
+
+    class SpoilSome(Hook):
+        undo = staticmethod(lambda: None)
+
+        def before_train_iter(self, runner: Runner, batch_idx: int, data_batch=None) -> None:
+            if runner.iter in (2, 5, 7):
+                self.undo = spoil_gradient(NAN)(runner)
+
+        def after_train_iter(self, runner: Runner, *args, **kwargs) -> None:
+            self.undo()
+
+    settings = hooks(max_skipped=2, window=6) | dict(checkpoint=dict(type='CheckpointHook', interval=1))
+    runner = small_run(tmp_path, settings, epochs=1 if interrupted else 2, custom_hooks=[SpoilSome()])
+    if interrupted:
+        runner.train()
+        assert sorted(path.name for path in tmp_path.glob('*.pth')) == ['epoch_1.pth']
+        runner = small_run(tmp_path, settings, epochs=2, custom_hooks=[SpoilSome()], resume=True)
+    with pytest.raises(FloatingPointError, match='in iteration 7: .*as 3 of the last 6 iterations'):
+        runner.train()
+
+
 def test_far_apart_ones_are_not_added_up(tmp_path):
     class SpoilEveryThird(Hook):
         def before_train_iter(self, runner: Runner, batch_idx: int, data_batch=None) -> None:

@@ -321,7 +321,7 @@ def test_a_learned_temperature_scales_the_queries():
         (lambda z: bank_attention(z(2, 3, 3), z(4, 3), 0.2), r'queries must be \(N, C\)'),
         (lambda z: bank_attention(z(2, 3), z(0, 3), 0.2), 'bank holds no key'),
         (lambda z: bank_attention(z(2, 3), z(4, 3), 0), 'temperature must be positive, got 0'),
-        (lambda z: bank_attention(z(2, 3), z(4, 3), float('nan')), 'temperature must be positive, got nan'),
+        (lambda z: bank_attention(z(2, 3), z(4, 3), float('nan')), 'temperature=nan must be a finite number'),
         (lambda z: bank_attention(z(2, 3), z(4, 3), z(()).add(1).requires_grad_()), 'Scale the queries'),
         (lambda z: own_attention(z(2, 3), z(2, 1, 3), z(()).add(1).requires_grad_()), 'Scale the queries'),
         (lambda z: own_attention(z(2, 3), z(3, 1, 3), 0.2), r'\(N, P, C\).*\(2, 3\) and \(3, 1, 3\)'),

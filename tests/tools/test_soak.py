@@ -45,6 +45,27 @@ def test_handles_that_come_and_go_do_not_grow(soak):
     assert not grows and float(line.split()[-2]) > 1
 
 
+@pytest.mark.parametrize(('leak', 'grows'), [(0, False), (1000, True)])
+def test_a_leak_of_a_kilobyte_is_told(soak, tmp_path, leak, grows):
+    """Beside what comes and goes, and a jump during the warm-up."""
+    rng = np.random.default_rng(0)
+    sizes = [300e6 + 5e6 * (i > 40) + 1e5 * rng.random() + leak * 10 * i for i in range(1, 251)]
+    (tmp_path / 'allocated_0.txt').write_text(''.join(f'{10 * i} {s:.0f}\n' for i, s in enumerate(sizes, 1)))
+    ((line, found),) = soak['allocation_lines'](tmp_path)
+    assert found is grows and line.startswith('rank 0 main allocated MiB')
+    assert float(line.split()[-2]) == pytest.approx(leak * 1000 / 2**20, abs=0.1)
+
+
+def test_what_is_allocated_is_told(monkeypatch):
+    monkeypatch.syspath_prepend(str(TOOLS))
+    allocated = runpy.run_path(str(TOOLS / 'allocated.py'))['allocated']
+    before = allocated()
+    block = bytearray(2**24)
+    assert allocated() - before == pytest.approx(len(block), abs=2**21)
+    del block
+    assert allocated() - before < 2**21
+
+
 def test_processes_that_come_and_go_are_left_out(soak):
     samples = [(i, {'own MiB': {7: 50.0, 100 + i: 1.0 * i}}) for i in range(20)]
     ((line, grows),) = soak['slope_lines'](samples)
@@ -60,7 +81,7 @@ def test_a_process_that_is_known(soak):
         assert one.fileno() != two.fileno()
     assert more == figures['rank 0 main handles'][os.getpid()] + 2
     block = np.ones(2**25)  # 256 MiB, much beside what the system takes from a process meanwhile
-    before, after = (f['rank 0 main own MiB'][os.getpid()] for f in (figures, look(os.getpid())))
+    before, after = (f['rank 0 main anonymous MiB'][os.getpid()] for f in (figures, look(os.getpid())))
     assert block.nbytes / 2**20 == pytest.approx(after - before, abs=40)
     child = subprocess.Popen([sys.executable, '-c', 'input()'], stdin=subprocess.PIPE)
     assert child.pid in children()[os.getpid()] and child.pid in look(os.getpid())['rank 0 worker threads']

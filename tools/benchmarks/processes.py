@@ -4,10 +4,10 @@ from pathlib import Path
 
 
 def memory(pid: int) -> dict[str, float]:
-    """MiB of a process: ``resident`` with all that it shares, and ``own`` of what it has not read from files.
+    """MiB of a process: ``resident`` in all, ``anonymous`` and ``own`` of what it has not read from files.
 
-    Pages that processes share after a fork count for each in part. Other processes that use the same
-    libraries change neither figure.
+    Pages that processes share after a fork count in ``own`` in part, so that it rises where another process
+    writes to them or ends; in the others in full. Processes that use the same libraries change no figure.
 
     Args:
         pid: A running process's.
@@ -19,7 +19,7 @@ def memory(pid: int) -> dict[str, float]:
     for line in Path(f'/proc/{pid}/smaps_rollup').read_text().splitlines()[1:]:
         name, value, *_ = line.split()
         fields[name.rstrip(':')] = int(value) / 1024
-    return dict(resident=fields['Rss'], own=fields['Pss_Anon'])
+    return dict(resident=fields['Rss'], anonymous=fields['Anonymous'], own=fields['Pss_Anon'])
 
 
 def open_files(pid: int) -> int:

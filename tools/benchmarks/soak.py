@@ -6,6 +6,10 @@ data workers and checkpoints. Every few seconds memory, handles and threads of i
 rest a straight line is fitted to each figure. The verdict is on what the line rises by; of handles, threads
 and files on whether their smallest number becomes larger.
 
+Leaks are told by what each main process has allocated (allocated.py): half a kilobyte per iteration is one.
+What the system gives to it rises by megabytes for hundreds of iterations without one, as the C library keeps
+what is freed in pieces; it is judged by a wider limit. --leak BYTES makes one of so many per iteration.
+
     python tools/benchmarks/soak.py --iterations 5000
     python tools/benchmarks/soak.py --iterations 5000 --processes 2
 
@@ -30,7 +34,8 @@ ROOT = Path(__file__).resolve().parents[2]
 CONFIG = 'configs/cifar10/clsa_r18_1xb256_200e_cifar10.py'
 IMAGES, BATCH = 640, 16  # for each process: 40 iterations an epoch
 # What the line of a memory may rise by over the measured part: a share of its mean, or so many MiB.
-SHARE, LEAST = 0.01, 4.0
+SHARE, LEAST = 0.05, 4.0
+LEAK = 512  # bytes per iteration, of what is allocated
 SLOWER = 0.1  # share of its speed that the last third may lose to the first
 
 
@@ -41,6 +46,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--processes', type=int, default=1, help='ranks, with gloo')
     parser.add_argument('--workers', type=int, default=2, help='data workers of each process')
     parser.add_argument('--every', type=float, default=2.0, help='seconds between two looks')
+    parser.add_argument('--leak', type=int, default=0, help='bytes that each iteration loses on purpose')
     parser.add_argument('--folder', type=Path, help='for pictures and run; default: a temporary one')
     return parser.parse_args()
 
@@ -56,6 +62,11 @@ def write_pictures(folder: Path, number: int) -> None:
 
 def start(folder: Path, args: argparse.Namespace) -> subprocess.Popen:
     """Start the training, in a process group of its own."""
+    config = folder / 'soak.py'
+    config.write_text(
+        f"_base_ = '{ROOT / CONFIG}'\ncustom_imports = dict(imports=['clsa_mm', 'allocated'])\n"
+        f"custom_hooks = [dict(type='AllocatedHook', leak={args.leak})]\n"
+    )
     per_epoch = IMAGES // BATCH
     epochs = -(-args.iterations // per_epoch)
     options = [
@@ -72,14 +83,20 @@ def start(folder: Path, args: argparse.Namespace) -> subprocess.Popen:
         'model.queue_len=256',
         'default_hooks.knn=None',
         'default_hooks.logger.interval=10',
+        # Before the first look, so that what it keeps does not count as growth.
+        'default_hooks.log_history.keep=40',
+        'default_hooks.log_history.interval=40',
         f'default_hooks.checkpoint.interval={max(1, epochs // 20)}',
     ]
     if args.processes == 1:
-        command = [sys.executable, 'tools/train.py', CONFIG]
+        command = [sys.executable, 'tools/train.py', str(config)]
     else:
-        command = ['tools/dist_train.sh', CONFIG, f'{args.processes}']
+        command = ['tools/dist_train.sh', str(config), f'{args.processes}']
     command += ['--work-dir', str(folder / 'run'), '--cfg-options', *options]
-    environment = {'OMP_NUM_THREADS': '1', 'PYTHON': sys.executable, 'PYTHONPATH': str(ROOT), **os.environ}
+    environment = {'OMP_NUM_THREADS': '1', 'PYTHON': sys.executable, **os.environ}
+    environment |= {'PYTHONPATH': f'{ROOT}:{Path(__file__).parent}', 'PYTHONMALLOC': 'malloc'}
+    # torch notes its last collectives, which takes 3 kB an iteration until the list is full.
+    environment |= {'TORCH_FR_BUFFER_SIZE': '0', 'TORCH_NCCL_TRACE_BUFFER_SIZE': '0'}
     with (folder / 'output.txt').open('w') as output:
         return subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=output, stderr=output, start_new_session=True
@@ -111,7 +128,10 @@ def look(pid: int) -> dict[str, dict[int, float]]:
         kinds = [('main', rank), *(('worker', child) for child in known.get(rank, []))]
         for kind, process in kinds:
             try:
-                values = {f'{name} MiB': value for name, value in memory(process).items()}
+                # Of a main process not its part of what workers share, which rises as they write to it.
+                left_out = 'own' if kind == 'main' else 'anonymous'
+                sizes = memory(process).items()
+                values = {f'{name} MiB': value for name, value in sizes if name != left_out}
                 values |= dict(handles=open_files(process), threads=threads(process))
             except OSError:
                 continue  # it has ended meanwhile
@@ -173,6 +193,23 @@ def slope_lines(samples: list[tuple[int, dict]]) -> list[tuple[str, bool]]:
     return lines
 
 
+def allocation_lines(run: Path) -> list[tuple[str, bool]]:
+    """One line for each main process, and whether what it has allocated grows."""
+    lines = []
+    for path in sorted(run.glob('allocated_*.txt')):
+        iterations, sizes = np.loadtxt(path, ndmin=2).T
+        half = len(sizes) // 2
+        slope = np.polyfit(iterations[half:], sizes[half:], 1)[0]
+        first, last = sizes[half] / 2**20, sizes[-1] / 2**20
+        name = f'rank {path.stem.split("_")[1]} main allocated MiB'
+        grows = bool(slope > LEAK)
+        verdict = 'GROWS' if grows else 'flat'
+        lines.append(
+            (f'{name:<28}  1 {first:10.1f} {last:10.1f} {slope * 1000 / 2**20:+10.3f}   {verdict}', grows)
+        )
+    return lines
+
+
 def main() -> None:
     """Train, watch, and print slopes and verdict."""
     args = parse_args()
@@ -190,10 +227,11 @@ def main() -> None:
             raise SystemExit(
                 f'the training ended with status {process.returncode} after {len(samples)} looks'
             )
+        allocations = allocation_lines(folder / 'run')
         seconds = [each for _, each in progress(folder / 'run')][1:]
     print(f'{samples[-1][0]} iterations, {args.processes} process(es), {len(samples)} looks')
     print(f'{"":<28}  n      first       last  per 1,000   (of several workers the steepest)')
-    lines = slope_lines(samples)
+    lines = allocations + slope_lines(samples)
     print('\n'.join(line for line, _ in lines))
     third = max(1, len(seconds) // 3)
     first, last = float(np.median(seconds[:third])), float(np.median(seconds[-third:]))

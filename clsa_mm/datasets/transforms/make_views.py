@@ -15,6 +15,7 @@ from clsa_mm.datasets.views.nearest_name import choose
 from clsa_mm.datasets.views.randomness import ViewGenerator
 from clsa_mm.datasets.views.settings import ROLES, build_views
 from clsa_mm.datasets.views.without_ipp import without_ipp
+from clsa_mm.given_numbers import check_numbers
 
 
 @TRANSFORMS.register_module()
@@ -82,6 +83,7 @@ class MakeView(BaseTransform):
     """
 
     def __init__(self, views: Mapping[str, Mapping[str, Any]], role: str, seed: int = 0) -> None:
+        check_numbers('MakeView', whole=True, low=0, seed=seed)
         of_role = [view for view in build_views(views) if view.role == choose(role, ROLES, 'role')]
         if not of_role:
             raise ValueError(f'views.{role} has no view: set views.{role}.num_views, or take another role.')

@@ -29,7 +29,7 @@ def draw_box(
     """Draw the part to crop as torchvision's ``RandomResizedCrop`` does.
 
     Area and logarithm of the aspect ratio are uniform, the place is uniform. Where ten draws do not fit in
-    the image, it is the largest central part whose aspect ratio lies in ``ratio``.
+    the image, it is the largest central part whose aspect ratio lies in ``ratio``, or one pixel wide or high.
 
     Args:
         height: Of the image, in pixels.
@@ -52,9 +52,9 @@ def draw_box(
             return Box(top, left, h, w)
     w, h = width, height
     if width / height < ratio[0]:
-        h = round(width / ratio[0])
+        h = max(round(width / ratio[0]), 1)
     elif width / height > ratio[1]:
-        w = round(height * ratio[1])
+        w = max(round(height * ratio[1]), 1)
     return Box((height - h) // 2, (width - w) // 2, h, w)
 
 

@@ -1,12 +1,12 @@
 """The augmentation of InfoMin: strong colour jitter, and RandAugment before turning grey."""
 
 from dataclasses import dataclass
-from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
 
 from clsa_mm.datasets.views.photometric import grayscale
+from clsa_mm.datasets.views.ranges import LARGEST_SPREAD, is_number
 from clsa_mm.datasets.views.recipes import RECIPES, MoCoV2Draw, MoCoV2Recipe
 from clsa_mm.datasets.views.strong_ops import STRONG_OPS
 
@@ -69,7 +69,7 @@ class InfoMinRecipe(MoCoV2Recipe):
         num_ops: Operations drawn per view. Defaults to 2.
         op_prob: Probability of each. Defaults to 0.5.
         level: Mean of the normal distribution of their levels, which are cut to 0-10. Defaults to 10.
-        level_std: Its standard deviation. Defaults to 0.5.
+        level_std: Its standard deviation, at most 1000. Defaults to 0.5.
 
     Raises:
         ValueError: For an argument outside its range.
@@ -89,9 +89,9 @@ class InfoMinRecipe(MoCoV2Recipe):
         super().__post_init__()
         if isinstance(self.num_ops, bool) or not isinstance(self.num_ops, int) or self.num_ops < 0:
             raise ValueError(f'recipe.num_ops must be a whole number >= 0, got {self.num_ops!r}')
-        for name, limit in dict(op_prob=1, level=MAX_LEVEL, level_std=np.inf).items():
+        for name, limit in dict(op_prob=1, level=MAX_LEVEL, level_std=LARGEST_SPREAD).items():
             value = getattr(self, name)
-            if not isinstance(value, Real) or not 0 <= value <= limit:
+            if not is_number(value, limit):
                 raise ValueError(f'recipe.{name} must be a number in [0, {limit}], got {value!r}')
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:

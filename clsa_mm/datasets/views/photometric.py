@@ -71,6 +71,7 @@ def _blur_kernel(sigma: float) -> np.ndarray:
     box = np.ones(2 * whole + 3)
     box[[0, -1]] = edge
     kernel = np.convolve(np.convolve(box, box), box)
-    kernel = kernel[kernel > _NEGLIGIBLE * kernel.sum()]
+    # Of a wide one all weights are small: its ends are those below 1 % of its middle.
+    kernel = kernel[kernel > min(_NEGLIGIBLE * kernel.sum(), kernel.max() / 100)]
     kernel += kernel[::-1]  # to the last bit symmetric: OpenCV takes up to three times as long otherwise
     return kernel / kernel.sum()

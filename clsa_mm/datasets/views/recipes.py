@@ -7,7 +7,6 @@ view's generator, and returns an image of the same kind and size.
 
 from dataclasses import dataclass
 from itertools import permutations
-from numbers import Real
 from typing import NamedTuple
 
 import cv2
@@ -28,7 +27,7 @@ from clsa_mm.datasets.views.photometric import (
     solarize,
 )
 from clsa_mm.datasets.views.randomness import preserved_generators
-from clsa_mm.datasets.views.ranges import is_range
+from clsa_mm.datasets.views.ranges import LARGEST_SPREAD, is_number, is_range
 
 RECIPES = Registry('recipe')
 _ORDERS = tuple(permutations(range(4)))
@@ -53,7 +52,7 @@ class MoCoV2Recipe:
 
     Args:
         jitter_prob: Probability of colour jitter. Defaults to 0.8.
-        brightness: The factor is uniform in 1 -+ this, but not below 0. Defaults to 0.4.
+        brightness: The factor is uniform in 1 -+ this, at most 1000, but not below 0. Defaults to 0.4.
         contrast: Likewise. Defaults to 0.4.
         saturation: Likewise. Defaults to 0.4.
         hue: The shift is uniform in -+ this, in whole turns, at most 0.5. Defaults to 0.1.
@@ -81,10 +80,10 @@ class MoCoV2Recipe:
     def __post_init__(self) -> None:
         """Check the numbers."""
         limits = dict(jitter_prob=1, grey_prob=1, blur_prob=1, flip_prob=1, solarize_prob=1, hue=0.5)
-        limits |= dict(brightness=np.inf, contrast=np.inf, saturation=np.inf)
+        limits |= dict(brightness=LARGEST_SPREAD, contrast=LARGEST_SPREAD, saturation=LARGEST_SPREAD)
         for name, limit in limits.items():
             value = getattr(self, name)
-            if not isinstance(value, Real) or not 0 <= value <= limit:
+            if not is_number(value, limit):
                 raise ValueError(f'recipe.{name} must be a number in [0, {limit}], got {value!r}')
         if not is_range(self.blur_sigma):
             raise ValueError(
@@ -180,7 +179,7 @@ def simclr_recipe(
     Raises:
         ValueError: For an argument outside its range.
     """
-    if not isinstance(strength, Real) or not 0 <= strength <= 2.5:
+    if not is_number(strength, 2.5):
         raise ValueError(f'recipe.strength must be a number in [0, 2.5] (the paper uses 1), got {strength!r}')
     colour = 0.8 * strength
     return MoCoV2Recipe(
@@ -210,7 +209,7 @@ class AutoAugmentRecipe:
     def __post_init__(self) -> None:
         """Check the arguments and take torchvision's policy."""
         choose(self.policy, [policy.value for policy in AutoAugmentPolicy], 'recipe.policy')
-        if not isinstance(self.flip_prob, Real) or not 0 <= self.flip_prob <= 1:
+        if not is_number(self.flip_prob, 1):
             raise ValueError(f'recipe.flip_prob must be a number in [0, 1], got {self.flip_prob!r}')
         augment = AutoAugment(AutoAugmentPolicy(self.policy), fill=[128, 128, 128])
         object.__setattr__(self, '_augment', augment)  # the class is frozen

@@ -142,7 +142,7 @@ def _build_role(role: str, given: Mapping[str, Any]) -> list[View]:
         raise ValueError(f'views.{role} lacks {" and ".join(missing)}, such as size=224, area=(0.2, 1.0).')
     settings = RoleSettings(**given)
     sizes = _per_view(settings.size, _is_whole(settings.size, 1), settings.num_views, f'views.{role}.size')
-    areas = _per_view(settings.area, is_range(settings.area), settings.num_views, f'views.{role}.area')
+    areas = _per_view(settings.area, not _is_nested(settings.area), settings.num_views, f'views.{role}.area')
     for size in sizes:
         if not _is_whole(size, 1):
             raise ValueError(f'views.{role}.size must be a whole number of pixels >= 1, got {size!r}')
@@ -164,6 +164,10 @@ def _per_view(value: Any, is_single: bool, count: int, name: str) -> list:
             f'{name}={value!r} has {len(value)} entries for num_views={count}; give one or one per view.'
         )
     return list(value)
+
+
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, Sequence) and any(isinstance(entry, Sequence) for entry in value)
 
 
 def _is_whole(value: Any, least: int) -> bool:

@@ -150,6 +150,8 @@ def brightness(image: np.ndarray, magnitude: float, rng: np.random.Generator) ->
 def sharpness(image: np.ndarray, magnitude: float, rng: np.random.Generator) -> np.ndarray:
     """Blend with the smoothed image: factor 0 is smooth, 1 the image; the outermost pixels stay."""
     result = image.copy()
+    if min(image.shape[:2]) < 3:  # outermost pixels alone
+        return result
     smooth = cv2.filter2D(image, -1, _SMOOTH)[1:-1, 1:-1]
     result[1:-1, 1:-1] = cv2.addWeighted(image[1:-1, 1:-1], magnitude, smooth, 1 - magnitude, CUT)
     return result

@@ -1,13 +1,12 @@
 """Which strong operations an image undergoes, and with what magnitudes."""
 
 from collections.abc import Mapping, Sequence
-from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from clsa_mm.datasets.views.nearest_name import choose
-from clsa_mm.datasets.views.ranges import is_pair
+from clsa_mm.datasets.views.ranges import is_number, is_pair
 from clsa_mm.datasets.views.strong_ops import STRONG_OPS
 
 Range = tuple[float, float]
@@ -76,7 +75,7 @@ class StrongPolicy:
     ) -> None:
         if isinstance(num_ops, bool) or not isinstance(num_ops, int) or num_ops < 0:
             raise ValueError(f'num_ops must be a whole number >= 0 (the paper uses 5), got {num_ops!r}')
-        if not isinstance(prob, Real) or not 0 <= prob <= 1:
+        if not is_number(prob, 1):
             raise ValueError(f'prob must be a number in [0, 1] (the paper uses 0.5), got {prob!r}')
         choose(policy, POLICIES, 'policy')
         self.num_ops = num_ops

@@ -24,8 +24,8 @@ from clsa_mm.engine.hooks.training_summary_hook import TrainingSummaryHook
 from clsa_mm.engine.hooks.watch_hook import WatchHook
 
 __all__ = [
-    'AtomicCheckpointHook',
     'AccumulatedGradientsHook',
+    'AtomicCheckpointHook',
     'CorruptFilesHook',
     'FiniteGuardHook',
     'HealthHook',

@@ -18,6 +18,7 @@ from clsa_mm.checkpoints.newest import LAST, checkpoint_to_resume, newest_whole
 from clsa_mm.checkpoints.read import CheckpointError
 from clsa_mm.checkpoints.whole import remove_checkpoint, write_checkpoint_bytes, write_whole
 from clsa_mm.engine.failed_writes import remedy, with_patience
+from clsa_mm.given_numbers import check_numbers
 
 RECORD = 'kept_checkpoints.json'
 
@@ -100,6 +101,8 @@ class AtomicCheckpointHook(CheckpointHook):
         self, *args: Any, write_retries: int = 0, retry_seconds: float = 60.0, **kwargs: Any
     ) -> None:
         super().__init__(*args, **kwargs)
+        check_numbers('AtomicCheckpointHook', whole=True, write_retries=write_retries)
+        check_numbers('AtomicCheckpointHook', retry_seconds=retry_seconds)
         if write_retries < 0 or retry_seconds < 0:
             raise ValueError(
                 'AtomicCheckpointHook: write_retries and retry_seconds must be 0 or more, got '

@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from clsa_mm.engine.hooks.optimizers import optimizers_of
 from clsa_mm.engine.unwrap import unwrap_model
+from clsa_mm.given_numbers import check_numbers
 
+_IN_CHECKPOINT = 'skipped_iterations'
 # A tensor and what the error calls it.
 Named = tuple[str, Tensor]
 
@@ -32,7 +34,8 @@ class FiniteGuardHook(Hook):
 
     A target network that a model moves in its forward pass (BYOL of mmpretrain) has moved, towards weights
     that are finite. A queue that a model fills there (MoCo of mmpretrain) may have taken values that are not:
-    then the run stops at once. No checkpoint is written with such values.
+    then the run stops at once. No checkpoint is written with such values. It holds the numbers of the
+    iterations that were skipped, so that a resumed run stops where an uninterrupted one does.
 
     Args:
         max_skipped: Iterations to skip among ``window`` ones before the run stops; 0 stops it at the first.
@@ -48,6 +51,7 @@ class FiniteGuardHook(Hook):
     priority = 'HIGH'
 
     def __init__(self, max_skipped: int = 10, window: int = 1000) -> None:
+        check_numbers('FiniteGuardHook', whole=True, max_skipped=max_skipped, window=window)
         if max_skipped < 0:
             raise ValueError(f'FiniteGuardHook: max_skipped must be at least 0, got {max_skipped}')
         if window <= max_skipped:
@@ -60,13 +64,20 @@ class FiniteGuardHook(Hook):
         self.skipped = False
         self._skips: deque[int] = deque()
         self._total = 0
+        self._saved: dict | None = None
         self._handles: list = []
         self._names: dict[Tensor, str] = {}
         self._losses: list[Named] = []
         self._checked = False
 
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Keep what was skipped in a run that is resumed."""
+        self._saved = checkpoint.get(_IN_CHECKPOINT)
+
     def before_train(self, runner: Runner) -> None:
         """Listen to the model's losses and the optimizer's steps."""
+        if runner.iter and self._saved is not None:
+            self._skips, self._total = deque(self._saved['latest']), self._saved['total']
         model = unwrap_model(runner.model)
         self._model = model
         self._optimizers = optimizers_of(runner)
@@ -124,7 +135,8 @@ class FiniteGuardHook(Hook):
             runner.logger.warning(f'{self._total} iterations were skipped for values that are not finite.')
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Refuse to save what is not finite; the runner calls this in the first process alone."""
+        """Note what was skipped, and refuse to save what is not finite; called in the first process alone."""
+        checkpoint[_IN_CHECKPOINT] = dict(latest=list(self._skips), total=self._total)
         if bad := sorted(_not_finite(checkpoint['state_dict']) - getattr(self, '_never_finite', set())):
             raise FloatingPointError(
                 f'{_listed(bad)} is not finite after iteration {runner.iter}: no checkpoint is written. '

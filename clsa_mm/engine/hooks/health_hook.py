@@ -8,6 +8,7 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from clsa_mm.engine.hooks.finite_guard_hook import iteration_skipped
+from clsa_mm.given_numbers import check_numbers
 
 _IN_CHECKPOINT = 'health'
 
@@ -46,6 +47,8 @@ class HealthHook(Hook):
         chance_margin: float = 0.02,
         collapse_std: float = 0.001,
     ) -> None:
+        check_numbers('HealthHook', whole=True, patience=patience)
+        check_numbers('HealthHook', chance_margin=chance_margin, collapse_std=collapse_std)
         if patience < 1:
             raise ValueError(f'patience must be at least 1 epoch, got {patience}')
         self.loss = loss

@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 from clsa_mm.checkpoints.newest import INTERRUPTED, LAST
 from clsa_mm.checkpoints.whole import write_whole
 from clsa_mm.engine.hooks.accumulated_gradients_hook import AccumulatedGradientsHook
+from clsa_mm.given_numbers import check_numbers
 
 # "Temporary failure, try again": EX_TEMPFAIL of sysexits.h.
 EXIT_STATUS = os.EX_TEMPFAIL
@@ -54,6 +55,8 @@ class InterruptHook(Hook):
     priority = 'LOWEST'
 
     def __init__(self, minutes: float | None = None, interval: int = 1) -> None:
+        check_numbers('InterruptHook', minutes=minutes)
+        check_numbers('InterruptHook', whole=True, interval=interval)
         if minutes is not None and not minutes > 0:
             raise ValueError(f'minutes between checkpoints must be above 0, or None, got {minutes}')
         if interval < 1:

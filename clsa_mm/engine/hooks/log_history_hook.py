@@ -6,6 +6,8 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
+from clsa_mm.given_numbers import check_numbers
+
 
 @HOOKS.register_module()
 class LogHistoryHook(Hook):
@@ -28,6 +30,7 @@ class LogHistoryHook(Hook):
     priority = 'LOWEST'
 
     def __init__(self, keep: int = 10_000, interval: int = 1000) -> None:
+        check_numbers('LogHistoryHook', whole=True, keep=keep, interval=interval)
         for name, number in dict(keep=keep, interval=interval).items():
             if number < 1:
                 raise ValueError(f'LogHistoryHook: {name} must be at least 1, got {number}')

@@ -12,6 +12,7 @@ from clsa_mm.engine.hooks.finite_guard_hook import iteration_skipped
 from clsa_mm.engine.hooks.optimizers import optimizers_of, skipped_by_scaler
 from clsa_mm.engine.hooks.place import place_of
 from clsa_mm.engine.unwrap import unwrap_model
+from clsa_mm.given_numbers import check_numbers
 from clsa_mm.models.queues.key_queue import KeyQueue
 
 
@@ -61,6 +62,8 @@ class MomentumQueueHook(Hook):
     def __init__(self, schedule: str = 'constant', end_momentum: float = 1.0, interval: int = 10) -> None:
         if schedule not in ('constant', 'cosine'):
             raise ValueError(f"schedule must be 'constant' or 'cosine', got {schedule!r}")
+        check_numbers('MomentumQueueHook', end_momentum=end_momentum)
+        check_numbers('MomentumQueueHook', whole=True, low=1, interval=interval)
         if not 0 <= end_momentum <= 1:
             raise ValueError(f'end_momentum must be in [0, 1], got {end_momentum}')
         self.schedule = schedule

@@ -14,6 +14,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.parallel import DistributedDataParallel
 
 from clsa_mm.engine.unwrap import unwrap_model
+from clsa_mm.given_numbers import check_numbers
 
 # Views of an element's bits as integers, by its size in bytes.
 _INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
@@ -46,6 +47,7 @@ class RankDriftHook(Hook):
     priority = 'NORMAL'
 
     def __init__(self, interval: int = 100, ignore: Sequence[str] = ()) -> None:
+        check_numbers('RankDriftHook', whole=True, interval=interval)
         if interval < 1:
             raise ValueError(f'RankDriftHook: interval must be at least 1 iteration, got {interval}')
         self.interval = interval

@@ -16,6 +16,7 @@ from clsa_mm.engine.unwrap import unwrap_model
 from clsa_mm.evaluation.effective_rank import lidar, rankme
 from clsa_mm.evaluation.score_statistics import score_statistics, temperature_of
 from clsa_mm.evaluation.view_features import DrawnViews, view_features
+from clsa_mm.given_numbers import check_numbers
 from clsa_mm.models.heads.bank_head import BankHead
 
 
@@ -66,6 +67,9 @@ class WatchHook(Hook):
         given = dict(
             interval=interval, rank_interval=rank_interval, images=images, draws=draws, batch_size=batch_size
         )
+        check_numbers('WatchHook', whole=True, **given)
+        check_numbers('WatchHook', whole=True, low=0, seed=seed)
+        check_numbers('WatchHook', temperature=temperature)
         for name, number in given.items():
             if number is not None and number < least[name]:
                 raise ValueError(f'WatchHook: {name} must be at least {least[name]}, got {number}')

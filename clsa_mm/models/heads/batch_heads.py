@@ -8,6 +8,7 @@ from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor
 
+from clsa_mm.given_numbers import check_numbers
 from clsa_mm.models.losses import max_margin_loss, supcon_loss
 from clsa_mm.models.losses.supcon_loss import PLACES
 
@@ -60,6 +61,7 @@ class SupConHead(BatchHead):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
+        check_numbers('SupConHead', temperature=temperature, base_temperature=base_temperature)
         if temperature <= 0 or (base_temperature is not None and base_temperature <= 0):
             raise ValueError(
                 f'temperatures must be positive, got temperature={temperature} and '
@@ -97,6 +99,7 @@ class MaxMarginHead(BatchHead):
 
     def __init__(self, margin: float = 1.0, init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
+        check_numbers('MaxMarginHead', margin=margin)
         if margin <= 0:
             raise ValueError(f'margin must be positive, got {margin}: 0 would push nothing apart')
         self.margin = margin

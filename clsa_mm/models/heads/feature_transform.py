@@ -5,7 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from clsa_mm.given_numbers import check_numbers
 from clsa_mm.models.heads.start_epoch import has_started
+from clsa_mm.models.losses.precision import at_least_float32
 
 POSITIVES = ('extrapolate', 'interpolate', None)
 NEGATIVES = ('replace', 'append', None)
@@ -66,6 +68,9 @@ class FeatureTransform:
         if positive is None and negative is None:
             plain = type(self).__bases__[-1].__name__
             raise ValueError(f'positive and negative are both None: take type={plain!r}, which is the same')
+        owner = type(self).__name__
+        check_numbers(owner, positive_alpha=positive_alpha, negative_alpha=negative_alpha)
+        check_numbers(owner, whole=True, low=0, start_epoch=start_epoch)
         if min(positive_alpha, negative_alpha) <= 0:
             raise ValueError(
                 f'positive_alpha and negative_alpha must be positive, got {positive_alpha}, {negative_alpha}'
@@ -89,10 +94,11 @@ class FeatureTransform:
             positives: Theirs, the same shape or (N, C).
 
         Returns:
-            Both as (..., N, C).
+            Both as (..., N, C), transformed ones in at least float32.
         """
         if not self.positive:
             return features, positives
+        features, positives = at_least_float32(features), at_least_float32(positives)
         share = self._draw(self.positive_alpha, features) + (self.positive == 'extrapolate')
         return share * features + (1 - share) * positives, share * positives + (1 - share) * features
 
@@ -105,6 +111,7 @@ class FeatureTransform:
         Returns:
             The mixtures (K, C), and which negative each was mixed with, a permutation (K,).
         """
+        negatives = at_least_float32(negatives)
         share = self._draw(self.negative_alpha, negatives)
         others = torch.randperm(len(negatives), device=negatives.device)
         return negatives.index_select(0, others).lerp_(negatives, share), others
@@ -114,5 +121,5 @@ class FeatureTransform:
         kept = LEVELS.index(self.level)
         *views, samples, channels = features.shape
         shape = (*views, samples if kept else 1, channels if kept == 2 else 1)
-        concentration = features.new_tensor(alpha)
+        concentration = at_least_float32(features).new_tensor(alpha)  # of halves there is no Beta
         return torch.distributions.Beta(concentration, concentration, validate_args=False).sample(shape)

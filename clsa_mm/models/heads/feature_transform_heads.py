@@ -10,7 +10,7 @@ from mmengine.registry import MODELS
 from mmpretrain.models.heads import LatentPredictHead
 from torch import Tensor
 
-from clsa_mm.models.bank import Bank
+from clsa_mm.models.bank import Bank, dot
 from clsa_mm.models.heads.batch_heads import SupConHead
 from clsa_mm.models.heads.ddm_head import DDMHead
 from clsa_mm.models.heads.feature_transform import FeatureTransform
@@ -64,7 +64,7 @@ class FeatureTransformHead(FeatureTransform, DDMHead):
             negatives = (mixed,) if self.negative == 'replace' else (mixed, *negatives)
         transformed = Bank(positives, negatives, holds_positives=False)
         _, log_partitions = transformed.attention(queries, self.temperature)
-        similarities = (queries * keys).sum(dim=-1)
+        similarities = dot(queries, keys)
         log_partitions = torch.logaddexp(log_partitions, similarities / self.temperature)
         return self.info_nce(log_partitions, similarities, 1 + len(transformed))
 

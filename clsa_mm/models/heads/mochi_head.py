@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor
 
+from clsa_mm.given_numbers import check_numbers
 from clsa_mm.models.bank import Bank
 from clsa_mm.models.heads.ddm_head import DDMHead
 from clsa_mm.models.heads.start_epoch import has_started
@@ -53,6 +54,11 @@ class MoCHiHead(DDMHead):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        check_numbers(
+            'MoCHiHead', whole=True, num_hard=num_hard, num_mixed=num_mixed, num_query_mixed=num_query_mixed
+        )
+        check_numbers('MoCHiHead', whole=True, low=0, start_epoch=start_epoch)
+        check_numbers('MoCHiHead', max_query_share=max_query_share)
         if num_hard < 2 or min(num_mixed, num_query_mixed) < 0 or not num_mixed + num_query_mixed:
             raise ValueError(
                 'num_hard must be at least 2, and num_mixed or num_query_mixed at least 1, got '

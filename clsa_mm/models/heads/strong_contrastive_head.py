@@ -7,6 +7,7 @@ import torch
 from mmengine.registry import MODELS
 from torch import Tensor
 
+from clsa_mm.given_numbers import check_numbers
 from clsa_mm.models.bank import Bank
 from clsa_mm.models.heads.bank_head import BankHead
 
@@ -33,6 +34,7 @@ class StrongContrastiveHead(BankHead):
 
     def __init__(self, temperature: float = 0.2, beta: float = 1.0, init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
+        check_numbers('StrongContrastiveHead', temperature=temperature, beta=beta)
         if temperature <= 0:
             raise ValueError(f'temperature must be positive, got {temperature}')
         if beta < 0:

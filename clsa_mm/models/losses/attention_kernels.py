@@ -70,8 +70,9 @@ def merge_parts(outputs: Tensor, logs: Tensor) -> Attention:
     """
     if len(logs) == 1:
         return outputs[0], logs[0]
-    total = torch.logsumexp(logs, dim=0)
-    return (torch.exp(logs - total)[..., None] * outputs).sum(dim=0), total
+    # Not exp(logs - total): of large ones the total is the largest, and each that equals it had all weight.
+    weights = torch.softmax(logs, dim=0)
+    return (weights[..., None] * outputs).sum(dim=0), torch.logsumexp(logs, dim=0)
 
 
 def _run_onednn(queries: Tensor, keys: Tensor, scale: float) -> Attention:
@@ -150,7 +151,7 @@ def _run_plain(queries: Tensor, keys: Tensor, scale: float) -> Attention:
     for part_queries, part_keys in zip(queries, keys, strict=True):
         logits = part_queries @ part_keys.T * scale
         logs.append(torch.logsumexp(logits, dim=1))
-        outputs.append(torch.exp(logits - logs[-1][:, None]) @ part_keys)
+        outputs.append(torch.softmax(logits, dim=1) @ part_keys)
     return torch.stack(outputs), torch.stack(logs)
 
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
+from clsa_mm.given_numbers import check_numbers
 from clsa_mm.models.losses.attention_kernels import Attention, kernel_for, merge_parts
 from clsa_mm.models.losses.precision import at_least_float32, full_precision
 
@@ -165,5 +166,7 @@ def _check_temperature(temperature: float) -> None:
             'temperature must be a number: no gradient would reach this tensor. Scale the queries instead, '
             'which carries the gradient: bank_attention(queries * scale, bank, 1.0)'
         )
+    if not isinstance(temperature, Tensor):
+        check_numbers('attention', temperature=temperature)
     if not temperature > 0:
         raise ValueError(f'temperature must be positive, got {temperature}')

@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from clsa_mm.models.losses.precision import full_precision, scaled_logits
+from clsa_mm.given_numbers import check_numbers
+from clsa_mm.models.losses.precision import full_precision, mean_of, scaled_logits
 
 
 def ddm_loss(
@@ -25,7 +26,8 @@ def ddm_loss(
     KL(weak || strong) plus the entropy of the weak distribution, which carries no gradient.
 
     Args:
-        student_logits: Strong views' logits, shape (N, M), any float type.
+        student_logits: Strong views' logits, shape (N, M), any float type. Divided by the temperature, logits
+            count up to 1/1024 of the type's largest number, 3e35 in float32; what is beyond counts as that.
         teacher_logits: Weak views' logits, shape (N, M). Detached inside: no gradient reaches them.
         student_temperature: Divides ``student_logits``. Logits are taken as they are by default.
         teacher_temperature: Divides ``teacher_logits``.
@@ -86,7 +88,7 @@ def multi_view_ddm_loss(
         loss = target.new_zeros(())
         for student in student_logits:
             log_prob = F.log_softmax(scaled_logits(student, student_temperature), dim=1)
-            loss = loss - (target * log_prob).sum(dim=1).mean()
+            loss = loss - mean_of((target * log_prob).sum(dim=1))
         return loss
 
 
@@ -104,5 +106,6 @@ def _check(
             f'student and teacher logits must all have one shape (N, M), got {shapes}; compute every '
             "view's logits over the same bank"
         )
+    check_numbers('ddm_loss', student_temperature=student_t, teacher_temperature=teacher_t)
     if student_t <= 0 or teacher_t <= 0:
         raise ValueError(f'temperatures must be positive, got {student_t} and {teacher_t}')

@@ -15,7 +15,12 @@ def at_least_float32(tensor: Tensor) -> Tensor:
 
 
 def scaled_logits(logits: Tensor, temperature: float) -> Tensor:
-    """``logits / temperature`` in at least float32, kept where differences of them are finite."""
+    """``logits / temperature`` in at least float32, cut at 1/1024 of its limit: differences are finite."""
     logits = at_least_float32(logits) / temperature
     bound = torch.finfo(logits.dtype).max / 1024
     return logits.clamp(-bound, bound)
+
+
+def mean_of(losses: Tensor) -> Tensor:
+    """Mean of losses (N,), which is finite where they are: the sum of a large batch may not be."""
+    return (losses / len(losses)).sum()

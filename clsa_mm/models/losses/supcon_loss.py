@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from clsa_mm.given_numbers import check_numbers
 from clsa_mm.models.losses.precision import at_least_float32, full_precision
 
 PLACES = ('out', 'in')
@@ -39,6 +40,7 @@ def supcon_loss(
     Source: section 3.2 of arXiv 2004.11362; ``losses.py`` of HobbitLong/SupContrast has ``'out'``.
     """
     check_labelled(features, labels)
+    check_numbers('supcon_loss', temperature=temperature)
     if not temperature > 0 or place not in PLACES:
         raise ValueError(
             f"temperature must be positive and place 'out' or 'in', got {temperature} and {place!r}"

@@ -11,6 +11,7 @@ from mmengine.registry import MODELS
 from mmpretrain.models.selfsup.base import BaseSelfSupervisor
 from torch import Tensor, nn
 
+from clsa_mm.given_numbers import check_numbers
 from clsa_mm.models.bank import Bank
 from clsa_mm.models.gather import gather_labels
 from clsa_mm.models.labelled_bank import LabelledBank
@@ -86,6 +87,7 @@ class CLSA(BaseSelfSupervisor):
             data_preprocessor=data_preprocessor,
             init_cfg=init_cfg,
         )
+        check_numbers('CLSA', momentum=momentum)
         if not 0 <= momentum <= 1:
             raise ValueError(f'momentum must be in [0, 1] (0.999 keeps 99.9 %), got {momentum}')
         if bank not in BANKS:

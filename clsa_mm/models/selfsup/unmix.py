@@ -7,6 +7,7 @@ import torch
 from mmengine.registry import MODELS
 from torch import Tensor
 
+from clsa_mm.given_numbers import check_numbers
 from clsa_mm.models.bank import Bank
 from clsa_mm.models.selfsup.clsa import CLSA
 
@@ -39,6 +40,7 @@ class UnMix(CLSA):
 
     def __init__(self, global_prob: float = 0.5, mix_alpha: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        check_numbers('UnMix', global_prob=global_prob, mix_alpha=mix_alpha)
         if not 0 <= global_prob <= 1 or mix_alpha <= 0:
             raise ValueError(
                 f'global_prob must be in [0, 1] and mix_alpha positive, got {global_prob} and {mix_alpha}'
