@@ -25,17 +25,19 @@ from sphinx.cmd.build import main as sphinx
 from clsa_mm.datasets.embedded import generate_coco, generate_imagenet, generate_voc
 from clsa_mm.engine.settings import load_config
 
-COMMANDS = list({snippet.text: snippet for snippet in commands()}.values())
+TUTORIAL = 'docs/tutorial.md'  # which test_tutorial.py follows
+COMMANDS = list({snippet.text: snippet for snippet in commands() if snippet.page != TUTORIAL}.values())
 TOOLS = [
     snippet
     for snippet in COMMANDS
     if snippet.words[0] == 'mim' or any(word.startswith('tools/') for word in snippet.words[:2])
 ]
 # Measurements of hours, or of a machine: their arguments are checked, and tests of their own run them.
-MEASUREMENTS = ('tools/benchmarks/', 'tools/demo.py')
-PAGES_OF_MEASUREMENTS = ('docs/results.md', 'docs/figures.md')
+MEASUREMENTS = ('tools/benchmarks/', 'tools/demo.py', 'tools/pretrain.py')
+PAGES_OF_MEASUREMENTS = ('docs/results.md', 'docs/figures.md', 'docs/model_card.md')
 PLACEHOLDERS = {
     '/path/to/photographs': 'data/imagenet/train',
+    'hours=8': 'dry_run=True',
     # The other one is in use.
     'make_embedded_data.py data/embedded': 'make_embedded_data.py data/new --num-train 20 --num-val 10',
     'make_embedded_data data/embedded': 'make_embedded_data data/newer --num-train 20 --num-val 10',
@@ -67,7 +69,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         shrink(Config.fromfile(ROOT / 'configs' / name)).dump(path)
     for snippet in [*COMMANDS, *blocks('python')]:
-        if snippet.page in PAGES_OF_MEASUREMENTS:
+        if snippet.page in (*PAGES_OF_MEASUREMENTS, TUTORIAL):
             continue
         for word in re.findall(r'work_dirs/[\w/-]+/\w+\.pth', snippet.text):
             _write_checkpoint(root, Path(word))
@@ -161,10 +163,14 @@ def _without_launcher(script: str, arguments: list[str]) -> tuple[str, list[str]
 
 @pytest.mark.parametrize('snippet', TOOLS, ids=str)
 def test_command_runs(snippet: Snippet, world: Path) -> None:
-    text = snippet.text
+    words = Snippet(snippet.page, snippet.line, _filled(snippet.text)).words
+    _run(words, world, snippet.page in PAGES_OF_MEASUREMENTS)
+
+
+def _filled(text: str) -> str:
     for placeholder, value in PLACEHOLDERS.items():
         text = text.replace(placeholder, value)
-    _run(Snippet(snippet.page, snippet.line, text).words, world, snippet.page in PAGES_OF_MEASUREMENTS)
+    return text
 
 
 @pytest.mark.parametrize('snippet', [s for s in COMMANDS if s not in TOOLS], ids=str)
@@ -198,7 +204,7 @@ def test_command_around_the_tools_exists(snippet: Snippet) -> None:
 
 
 # The examples of docs/extending.md are files: test_extending.py runs them.
-PYTHON = [snippet for snippet in blocks('python') if snippet.page != 'docs/extending.md']
+PYTHON = [snippet for snippet in blocks('python') if snippet.page not in ('docs/extending.md', TUTORIAL)]
 
 
 @pytest.mark.parametrize('snippet', PYTHON, ids=str)
@@ -211,7 +217,7 @@ def test_python_runs(snippet: Snippet, world: Path) -> None:
             init_default_scope(cfg.default_scope)
             MODELS.build(cfg.model)
         else:
-            exec(compile(snippet.text, str(snippet), 'exec'), {})
+            exec(compile(_filled(snippet.text), str(snippet), 'exec'), {})
 
     done = run_in_child(run, world)
     assert done.returncode == 0, done.stderr[-3000:]
