@@ -1,27 +1,41 @@
 """One run at a time in a folder."""
 
 import fcntl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+# A training whose parent was killed saves and ends within an iteration or some.
+_PATIENCE = 60.0
+
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep others out; the system lets go of it when this process ends, in whatever way.
+def locked(folder: Path, patience: float = _PATIENCE) -> Iterator[int]:
+    """Keep others out, until this process and those that it hands the lock to have ended in whatever way.
 
     Args:
         folder: Made where there is none.
+        patience: Seconds to wait for others. Defaults to 60.
+
+    Yields:
+        The descriptor to hand on (``pass_fds`` of ``subprocess``).
 
     Raises:
-        RuntimeError: If another process is in it.
+        RuntimeError: If another process stays in it.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    until = time.monotonic() + patience
     with (folder / '.lock').open('w') as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RuntimeError(
-                f'another process works in {folder.absolute()}: wait for it, end it, or give another folder'
-            ) from None
-        yield
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= until:
+                    raise RuntimeError(
+                        f'another process works in {folder.absolute()}: wait for it, end it, or give another '
+                        'folder'
+                    ) from None
+                time.sleep(0.2)
+        yield file.fileno()

@@ -105,15 +105,15 @@ def pretrain(
     if dry_run:
         tell(first_recipe(wishes, lambda line: None).text())
         return out
-    with locked(out):
+    with locked(out) as lock:
         plan = _known_plan(out, wishes)
         try:
             if plan is None:
-                plan = _make_plan(wishes, out, began, tell)
+                plan = _make_plan(wishes, out, began, tell, lock)
             else:
                 tell(f'{out / CONFIG} is there: the run goes on.')
                 began = None
-            _train(plan, out, tell)
+            _train(plan, out, tell, lock)
         except Interrupted:
             tell(f'Saved in {out}. The same command goes on.')
             raise KeyboardInterrupt from None
@@ -143,9 +143,9 @@ def _known_plan(out: Path, wishes: Wishes) -> Plan | None:
     return plan
 
 
-def _make_plan(wishes: Wishes, out: Path, began: float, tell: Callable[[str], None]) -> Plan:
+def _make_plan(wishes: Wishes, out: Path, began: float, tell: Callable[[str], None], lock: int) -> Plan:
     """Choose, measure, fit to the time, and write the config."""
-    recipe, pace = _measured(first_recipe(wishes, tell), out, tell)
+    recipe, pace = _measured(first_recipe(wishes, tell), out, tell, lock)
     around = pace.start + _AFTER_SECONDS + time.monotonic() - began
     if wishes.hours is not None:
         recipe = replace(recipe, epochs=_fitting_epochs(recipe, pace, wishes.hours * 3600 - around))
@@ -169,7 +169,7 @@ def _make_plan(wishes: Wishes, out: Path, began: float, tell: Callable[[str], No
     return plan
 
 
-def _measured(recipe: Recipe, out: Path, tell: Callable[[str], None]) -> tuple[Recipe, Pace]:
+def _measured(recipe: Recipe, out: Path, tell: Callable[[str], None], lock: int) -> tuple[Recipe, Pace]:
     """Time the first steps, with a smaller batch where memory does not suffice."""
     folder = out / 'measuring'
     tell(f'Measuring the first steps of {recipe.wishes.method} with {recipe.network.name} ...')
@@ -178,7 +178,7 @@ def _measured(recipe: Recipe, out: Path, tell: Callable[[str], None]) -> tuple[R
             write_text(folder / CONFIG, recipe.text())
             try:
                 gpus = recipe.machine.gpus
-                return recipe, measure(folder / CONFIG, folder / RUN, gpus, out / CONSOLE)
+                return recipe, measure(folder / CONFIG, folder / RUN, gpus, out / CONSOLE, [lock])
             except TrainingError as error:
                 if not error.out_of_memory or recipe.batch <= 8 * max(1, recipe.machine.gpus):
                     raise
@@ -204,14 +204,14 @@ def _fitting_epochs(recipe: Recipe, pace: Pace, seconds: float) -> int:
     return epochs
 
 
-def _train(plan: Plan, out: Path, tell: Callable[[str], None]) -> None:
+def _train(plan: Plan, out: Path, tell: Callable[[str], None], lock: int) -> None:
     if (out / RUN / f'epoch_{plan.epochs}.pth').is_file():
         return
     command = train_command(out / CONFIG, out / RUN, plan.gpus, ['--resume'])
     tell(f'\n$ {shlex.join(command)}\n')
     progress = Progress(out / RUN, plan.epochs * plan.steps_per_epoch, plan.steps_per_epoch, plan.batch)
     try:
-        run_training(command, out / CONSOLE, progress)
+        run_training(command, out / CONSOLE, progress, [lock])
     finally:
         progress.close()
 

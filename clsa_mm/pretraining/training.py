@@ -69,13 +69,16 @@ def train_command(config: Path, work_dir: Path, gpus: int, arguments: Sequence[s
     return [*start, script, str(config), '--work-dir', str(work_dir), *launcher, *arguments]
 
 
-def run_training(command: Sequence[str], console: Path, watch: Callable[[], bool]) -> None:
+def run_training(
+    command: Sequence[str], console: Path, watch: Callable[[], bool], hand_on: Sequence[int] = ()
+) -> None:
     """Run it to its end, or until enough is seen. Ctrl-C and SIGTERM make it save and end.
 
     Args:
         command: What :func:`train_command` gives.
         console: File that gets what it says.
         watch: Is called twice a second meanwhile; where it says True the training is told to end.
+        hand_on: Descriptors that stay open in it, of a lock. Defaults to none.
 
     Raises:
         Interrupted: If it was told to end from outside, and has saved.
@@ -90,6 +93,7 @@ def run_training(command: Sequence[str], console: Path, watch: Callable[[], bool
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C comes to this process alone, which passes it on in order
             preexec_fn=partial(_end_with_parent, os.getpid()),
+            pass_fds=hand_on,
         )
     told: list[int] = []
 
@@ -121,7 +125,7 @@ def run_training(command: Sequence[str], console: Path, watch: Callable[[], bool
         raise TrainingError(_failure(child.returncode, console, text), text)
 
 
-def measure(config: Path, folder: Path, gpus: int, console: Path) -> Pace:
+def measure(config: Path, folder: Path, gpus: int, console: Path, hand_on: Sequence[int] = ()) -> Pace:
     """Time the first steps of a training that is thrown away, for some 20 seconds.
 
     Args:
@@ -129,6 +133,7 @@ def measure(config: Path, folder: Path, gpus: int, console: Path) -> Pace:
         folder: For what it writes; removed afterwards.
         gpus: As of :func:`train_command`.
         console: As of :func:`run_training`.
+        hand_on: As of :func:`run_training`.
 
     Raises:
         Interrupted: If it was told to end.
@@ -154,7 +159,7 @@ def measure(config: Path, folder: Path, gpus: int, console: Path) -> Pace:
         return len(times) >= _FEWEST_STEPS and sum(times[_WARM_UP:]) >= _MEASURED_SECONDS
 
     try:
-        run_training(command, console, enough)
+        run_training(command, console, enough, hand_on)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     if not times:

@@ -96,7 +96,29 @@ def test_several_gpus_get_a_process_each(tmp_path):
 
 def test_a_folder_has_one_run_at_a_time(tmp_path):
     with locked(tmp_path), pytest.raises(RuntimeError, match='another process works in .* wait for it'):
-        with locked(tmp_path):
+        with locked(tmp_path, patience=0.3):
             pass
     with locked(tmp_path):  # it is free again
+        pass
+
+
+def test_a_training_keeps_the_folder_until_it_has_ended(tmp_path):
+    code = (
+        'import sys; from pathlib import Path; from clsa_mm.pretraining.lock import locked\n'
+        'from clsa_mm.pretraining.training import run_training\n'
+        'with locked(Path(sys.argv[1])) as lock:\n'
+        '    run_training([sys.executable, "-c", sys.argv[3]], Path(sys.argv[2]), lambda: False, [lock])'
+    )
+    slow = (
+        'import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n'
+        'print("ready", flush=True); time.sleep(2)'
+    )
+    console = tmp_path / 'console.txt'
+    parent = subprocess.Popen(child(code, tmp_path, console, slow))
+    wait_for(console, 'ready')
+    parent.kill()
+    parent.wait()
+    with pytest.raises(RuntimeError, match='another process works in'), locked(tmp_path, patience=0):
+        pass
+    with locked(tmp_path):
         pass
