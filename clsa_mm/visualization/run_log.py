@@ -31,8 +31,9 @@ class RunLog:
 
     @property
     def name(self) -> str:
-        """The folder's last name."""
-        return self.folder.resolve().name
+        """The folder's last name; of one that is called ``run``, as pretrain's are, the name of that around it."""
+        folder = self.folder.resolve()
+        return (folder.parent if folder.name == 'run' else folder).name
 
     @property
     def log_files(self) -> list[Path]:

@@ -46,3 +46,9 @@ def test_settings_are_read_and_not_run(tmp_path):
 def test_a_folder_without_a_log_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match='has no log of a run, .* give the work dir of a training'):
         read_run(tmp_path)
+
+
+def test_a_run_is_called_by_its_folder(tmp_path):
+    for folder, name in ((tmp_path / 'seed_0', 'seed_0'), (tmp_path / 'photographs' / 'run', 'photographs')):
+        write_start(folder, [{'loss': 1.0, 'step': 1}], '20260101_000000')
+        assert read_run(folder).name == name
