@@ -31,7 +31,7 @@ class RunLog:
 
     @property
     def name(self) -> str:
-        """The folder's last name; of one that is called ``run``, as pretrain's are, the name of that around it."""
+        """The folder's last name; of one called ``run``, as by pretrain, the name of that around it."""
         folder = self.folder.resolve()
         return (folder.parent if folder.name == 'run' else folder).name
 
