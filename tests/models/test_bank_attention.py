@@ -1,6 +1,9 @@
 """Attention over the bank against loops over its entries, dense softmax in float64 and finite differences."""
 
 import dataclasses
+import os
+import signal
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,6 +13,7 @@ import torch
 import torch.multiprocessing as mp
 import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.data import DataLoader
 
 from clsa_mm.models.losses import attention_kernels as kernels
 from clsa_mm.models.losses import bank_attention, merge_attention, own_attention
@@ -274,6 +278,25 @@ def test_a_kernel_that_is_missing_or_differs_is_replaced_and_announced_once(run,
     assert len(messages) == 1
     assert 'uses the plain path on cpu' in messages[0] and 'changed kernel' in messages[0]
     assert reason in messages[0]
+
+
+def test_a_data_worker_that_dies_is_no_fault_of_a_kernel(monkeypatch):
+    """torch raises its death in whatever the main process does: here while the kernels are tried."""
+    loader = iter(DataLoader(range(8), num_workers=1))
+    next(loader)
+
+    def run(queries, keys, scale):
+        os.kill(loader._workers[0].pid, signal.SIGKILL)
+        for _ in range(1000):  # until the signal of it is noticed
+            time.sleep(0.01)
+
+    monkeypatch.setattr(kernels, 'KERNELS', {'cpu': (kernels.Kernel('slow kernel', run, rows=8),)})
+    kernels._fastest.cache_clear()
+    try:
+        with pytest.raises(RuntimeError, match='DataLoader worker .* is killed by signal'):
+            kernels.kernel_for(torch.zeros(2, 4))
+    finally:
+        kernels._fastest.cache_clear()
 
 
 def test_the_fastest_kernel_is_used_where_it_can_be():

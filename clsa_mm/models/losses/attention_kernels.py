@@ -160,6 +160,8 @@ ONEDNN = Kernel('oneDNN', _run_onednn, 2048, (torch.float32,))
 CPU_FLASH = Kernel('flash attention for CPUs', _run_cpu_flash, rows=2048)
 CUDA_EFFICIENT = Kernel('memory-efficient attention', _run_cuda_efficient, 512, (torch.float32,), multiple=4)
 FLEX = Kernel('flex_attention', _run_flex, 512, (torch.float32,), multiple=16)
+# torch raises this in whatever the main process does when one of its data workers dies.
+_OF_A_WORKER = 'DataLoader worker'
 KERNELS = {'cpu': (ONEDNN, CPU_FLASH), 'cuda': (CUDA_EFFICIENT, FLEX)}
 
 
@@ -191,6 +193,8 @@ def _fastest(device: torch.device, dtype: torch.dtype) -> Kernel:
             _probe(kernel, device, dtype)
             break
         except Exception as error:  # whatever a private name of another version may do
+            if str(error).startswith(_OF_A_WORKER):
+                raise
             reasons.append(f'{kernel.name}: {error}')
     else:
         kernel = PLAIN
