@@ -1,10 +1,12 @@
 """Settings that are no numbers, or not finite, are refused by name."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from small_runs import small_model
 from torch import nn
 
@@ -53,6 +55,12 @@ from clsa_mm.models.losses import (
 from clsa_mm.models.queues.key_queue import KeyQueue
 from clsa_mm.models.selfsup.unmix import UnMix
 from clsa_mm.models.split_batch_norm import SplitBN
+from clsa_mm.pretraining.progress import Progress
+from clsa_mm.visualization import RunLog, draw_curves, save_figure
+from clsa_mm.visualization.curves import seeds_curve
+from clsa_mm.visualization.drawn_views import find_samples, make_rows
+from clsa_mm.visualization.gallery import draw_operations, draw_views
+from clsa_mm.visualization.scores import draw_score_histograms
 
 NAN, INF = float('nan'), float('inf')
 
@@ -130,6 +138,30 @@ def isolated(**settings: object) -> list:
 def unmix(**settings: object) -> UnMix:
     network = dict(backbone=nn.Identity(), neck=nn.Identity(), queue_len=8, feat_dim=4)
     return UnMix(**network, **settings)
+
+
+def progress(**settings: object) -> Progress:
+    return Progress(Path(), **(dict(steps=1, steps_per_epoch=1, images=1) | settings))
+
+
+def histograms(**settings: object) -> object:
+    return draw_score_histograms({}, **settings)
+
+
+def saved(**settings: object) -> list:
+    return save_figure(Figure(), 'never', **settings)
+
+
+def rows(**settings: object) -> tuple:
+    return make_rows({}, [], None, **(dict(seed=0, draws=1) | settings))
+
+
+def samples(**settings: object) -> dict:
+    return find_samples({}, [], **settings)
+
+
+def operations(**settings: object) -> object:
+    return draw_operations(np.zeros((8, 8, 3), np.uint8), None, **settings)
 
 
 def heartbeats(**settings: object) -> Heartbeats:
@@ -245,6 +277,17 @@ LOSSES = (attend, attend_own, info_nce, supcon, knn_votes)
             (heartbeats, name, (-1, NAN, INF, '2'), 'a finite number of at least 0')
             for name in ('interval', 'patience', 'grace')
         ),
+        *(
+            (progress, name, (0, -1, NAN, '1'), 'a whole number of at least 1')
+            for name in ('steps', 'steps_per_epoch', 'images')
+        ),
+        (histograms, 'bank_size', (0, -1, NAN, '8', 2.5), 'a whole number of at least 1'),
+        (saved, 'dpi', (0, 1, NAN, '200', True), 'a whole number of at least 10'),
+        (saved, 'colours', (1, NAN, '16', 2.5), 'a whole number of at least 2'),
+        (rows, 'seed', (-1, NAN, '0'), 'a whole number of at least 0'),
+        (rows, 'draws', (0, NAN, '1'), 'a whole number of at least 1'),
+        (samples, 'num', (0, NAN, '1'), 'a whole number of at least 1'),
+        (operations, 'steps', (1, NAN, '5', 2.5), 'a whole number of at least 2'),
         (sampler, 'seed', (-1, 0.5, '0', NAN, True), 'a whole number of at least 0'),
         (drawn, 'images', (0, -1, 2.5, '4', True), 'a whole number of at least 1'),
         (drawn, 'draws', (0, -1, 2.5), 'a whole number of at least 1'),
@@ -361,3 +404,16 @@ def test_roles_heartbeats_and_labels() -> None:
         top_accuracies(LABELS[:, None], LABELS[:2])
     with pytest.raises(ValueError, match=r'topk=\(\) must be a list'):
         top_accuracies(LABELS[:, None], LABELS, ())
+
+
+def test_nothing_to_draw() -> None:
+    log = RunLog(Path('run'), dict(loss=[(1, 2.0)]), {}, [])
+    for runs, panels in (({}, ['loss']), (dict(a=[log]), []), (dict(a=[log]), dict(title=[]))):
+        with pytest.raises(ValueError, match='at least one run and one figure'):
+            draw_curves(runs, panels)
+    with pytest.raises(ValueError, match="'loss' is drawn of at least one run, got none"):
+        seeds_curve([], 'loss')
+    with pytest.raises(ValueError, match="over='hour' must be 'iteration' or 'epoch'"):
+        seeds_curve([log], 'loss', 'hour')
+    with pytest.raises(ValueError, match='no views to draw'):
+        draw_views(['original'], [])
