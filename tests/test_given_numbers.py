@@ -1,14 +1,18 @@
 """Settings that are no numbers, or not finite, are refused by name."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from small_runs import small_model
+from torch import nn
 
-from clsa_mm.datasets import ImageFolder
+from clsa_mm.datasets import ImageFolder, LabelledFolder
 from clsa_mm.datasets.isolated import each_isolated
+from clsa_mm.datasets.seeded_sampler import SeededSampler
 from clsa_mm.datasets.transforms import LoadImage, MakeView, StrongAugment
 from clsa_mm.datasets.views import RECIPES, InfoMinRecipe, StrongPolicy, build_views
 from clsa_mm.engine import (
@@ -24,8 +28,12 @@ from clsa_mm.engine import (
     RankDriftHook,
     WatchHook,
 )
+from clsa_mm.engine.heartbeats import Heartbeats
+from clsa_mm.evaluation import DrawnViews, lidar, rankme, train_class_svms, voc_average_precision
+from clsa_mm.evaluation.accuracy import top_accuracies
 from clsa_mm.evaluation.knn import weighted_knn
 from clsa_mm.evaluation.linear_sweep import Setting, sweep
+from clsa_mm.evaluation.score_statistics import query_statistics
 from clsa_mm.given_numbers import check_numbers
 from clsa_mm.models import (
     DDMHead,
@@ -35,6 +43,7 @@ from clsa_mm.models import (
     StrongContrastiveHead,
     SupConHead,
 )
+from clsa_mm.models.bank import Bank
 from clsa_mm.models.losses import (
     bank_attention,
     ddm_loss,
@@ -44,7 +53,14 @@ from clsa_mm.models.losses import (
     supcon_loss,
 )
 from clsa_mm.models.queues.key_queue import KeyQueue
+from clsa_mm.models.selfsup.unmix import UnMix
 from clsa_mm.models.split_batch_norm import SplitBN
+from clsa_mm.pretraining.progress import Progress
+from clsa_mm.visualization import RunLog, draw_curves, save_figure
+from clsa_mm.visualization.curves import seeds_curve
+from clsa_mm.visualization.drawn_views import find_samples, make_rows
+from clsa_mm.visualization.gallery import draw_operations, draw_views
+from clsa_mm.visualization.scores import draw_score_histograms
 
 NAN, INF = float('nan'), float('inf')
 
@@ -107,7 +123,7 @@ def max_margin(**settings: object) -> torch.Tensor:
 
 
 def knn_votes(**settings: object) -> torch.Tensor:
-    return weighted_knn(EYE, LABELS, EYE, **settings)
+    return weighted_knn(EYE, LABELS, EYE, **(dict(k=3) | settings))
 
 
 def trained(lr: object = 0.1, weight_decay: object = 0.0, **settings: object) -> torch.Tensor:
@@ -117,6 +133,69 @@ def trained(lr: object = 0.1, weight_decay: object = 0.0, **settings: object) ->
 
 def isolated(**settings: object) -> list:
     return list(each_isolated(abs, [1], **(dict(workers=1, timeout=1.0) | settings)))
+
+
+def unmix(**settings: object) -> UnMix:
+    network = dict(backbone=nn.Identity(), neck=nn.Identity(), queue_len=8, feat_dim=4)
+    return UnMix(**network, **settings)
+
+
+def progress(**settings: object) -> Progress:
+    return Progress(Path(), **(dict(steps=1, steps_per_epoch=1, images=1) | settings))
+
+
+def histograms(**settings: object) -> object:
+    return draw_score_histograms({}, **settings)
+
+
+def saved(**settings: object) -> list:
+    return save_figure(Figure(), 'never', **settings)
+
+
+def rows(**settings: object) -> tuple:
+    return make_rows({}, [], None, **(dict(seed=0, draws=1) | settings))
+
+
+def samples(**settings: object) -> dict:
+    return find_samples({}, [], **settings)
+
+
+def operations(**settings: object) -> object:
+    return draw_operations(np.zeros((8, 8, 3), np.uint8), None, **settings)
+
+
+def heartbeats(**settings: object) -> Heartbeats:
+    return Heartbeats(**(dict(rank=0, world_size=1, place=str, say=print) | settings))
+
+
+def sampler(**settings: object) -> SeededSampler:
+    return SeededSampler([1, 2], **settings)
+
+
+def drawn(**settings: object) -> DrawnViews:
+    return DrawnViews([1, 2], **(dict(images=2, draws=1) | settings))
+
+
+def statistics(**settings: object) -> dict:
+    return query_statistics(EYE, Bank(EYE, [EYE]), **settings)
+
+
+def rank_me(**settings: object) -> float:
+    return rankme(EYE, **settings)
+
+
+def li_dar(**settings: object) -> float:
+    return lidar(torch.rand(3, 2, 4), **settings)
+
+
+def accuracies(k: object) -> dict:
+    return top_accuracies(LABELS[:, None], LABELS, (1, k))
+
+
+def svms(cost: object = 1.0, **settings: object) -> list:
+    pytest.importorskip('sklearn')
+    features = np.eye(6)
+    return train_class_svms(features, np.arange(6)[:, None] % 2, features, [cost], **settings)
 
 
 INTERVALS = (InterruptHook, LogHistoryHook, MomentumQueueHook, RankDriftHook, WatchHook)
@@ -190,6 +269,39 @@ LOSSES = (attend, attend_own, info_nce, supcon, knn_votes)
         (isolated, 'workers', (1.5, '2'), 'a whole number'),
         (isolated, 'timeout', (NAN, INF), 'a finite number'),
         (make_view, 'seed', (-1, 0.5, '0'), 'a whole number of at least 0'),
+        (unmix, 'global_prob', (NAN, '0.5', True), 'a finite number'),
+        (unmix, 'mix_alpha', (NAN, INF, '1'), 'a finite number'),
+        (heartbeats, 'rank', (-1, 0.5, '0'), 'a whole number of at least 0'),
+        (heartbeats, 'world_size', (0, 2.5, '1'), 'a whole number of at least 1'),
+        *(
+            (heartbeats, name, (-1, NAN, INF, '2'), 'a finite number of at least 0')
+            for name in ('interval', 'patience', 'grace')
+        ),
+        *(
+            (progress, name, (0, -1, NAN, '1'), 'a whole number of at least 1')
+            for name in ('steps', 'steps_per_epoch', 'images')
+        ),
+        (histograms, 'bank_size', (0, -1, NAN, '8', 2.5), 'a whole number of at least 1'),
+        (saved, 'dpi', (0, 1, NAN, '200', True), 'a whole number of at least 10'),
+        (saved, 'colours', (1, NAN, '16', 2.5), 'a whole number of at least 2'),
+        (rows, 'seed', (-1, NAN, '0'), 'a whole number of at least 0'),
+        (rows, 'draws', (0, NAN, '1'), 'a whole number of at least 1'),
+        (samples, 'num', (0, NAN, '1'), 'a whole number of at least 1'),
+        (operations, 'steps', (1, NAN, '5', 2.5), 'a whole number of at least 2'),
+        (sampler, 'seed', (-1, 0.5, '0', NAN, True), 'a whole number of at least 0'),
+        (drawn, 'images', (0, -1, 2.5, '4', True), 'a whole number of at least 1'),
+        (drawn, 'draws', (0, -1, 2.5), 'a whole number of at least 1'),
+        (drawn, 'seed', (-1, 0.5, '0'), 'a whole number of at least 0'),
+        (statistics, 'temperature', (NAN, INF, '0.2', True), 'a finite number'),
+        (knn_votes, 'num_predictions', (0, -1, 2.5, '5'), 'a whole number of at least 1'),
+        (accuracies, 'k', (0, -1, 2.5, '5'), 'a whole number of at least 1'),
+        (rank_me, 'epsilon', (-1, NAN, INF, '0'), 'a finite number of at least 0'),
+        (li_dar, 'epsilon', (-1, NAN, '0'), 'a finite number of at least 0'),
+        (li_dar, 'delta', (-1, NAN, INF), 'a finite number of at least 0'),
+        (trained, 'momentum', (-1, NAN, INF, '0.9'), 'a finite number of at least 0'),
+        (trained, 'seed', (-1, 0.5, '0'), 'a whole number of at least 0'),
+        (svms, 'cost', (NAN, INF, '1', True), 'a finite number'),
+        (svms, 'jobs', (0, -1, 2.5, '2'), 'a whole number of at least 1'),
     ],
 )
 def test_constructors(make: Callable, name: str, values: tuple, allowed: str) -> None:
@@ -239,3 +351,69 @@ def test_views(make: Callable, name: str, values: tuple, allowed: str) -> None:
         with pytest.raises(ValueError, match=allowed) as caught:
             make(**{name: value})
         assert name in str(caught.value) and repr(value) in str(caught.value)
+
+
+FOUR = np.arange(4.0), np.arange(4) % 2
+
+
+def average_precision(**settings: object) -> float:
+    return voc_average_precision(**(dict(scores=FOUR[0], labels=FOUR[1]) | settings))
+
+
+@pytest.mark.parametrize(
+    ('make', 'name', 'values', 'allowed'),
+    [
+        *(
+            (folder, name, values, allowed)
+            for folder in (ImageFolder, LabelledFolder)
+            for name, values, allowed in [
+                (
+                    'extensions',
+                    ('.png', 3, (), [1], ['']),
+                    "must be a list of endings such as ['.jpg', '.png']",
+                ),
+                ('subfolders', (3, [], [1, 2], [''], ['a', 'a'], dict(a=1)), 'must be different names'),
+            ]
+        ),
+        (average_precision, 'rule', ('AREA', None, 3), 'Known: 11point, area.'),
+        (trained, 'schedule', ('linear', None), 'Known: cosine, constant.'),
+        (RECIPES.get('autoaugment'), 'policy', ('imagenett', None), 'Known: '),
+    ],
+)
+def test_names(make: Callable, name: str, values: tuple, allowed: str) -> None:
+    for value in values:
+        with pytest.raises(ValueError) as caught:
+            make(**{name: value})
+        assert all(part in str(caught.value) for part in (name, repr(value), allowed))
+
+
+def test_roles_heartbeats_and_labels() -> None:
+    with pytest.raises(ValueError, match="role: unknown name 'kye'; did you mean 'key'"):
+        DrawnViews([dict(inputs=dict(key=[EYE]))], 1, 1, role='kye')[0]
+    with pytest.raises(ValueError, match='rank=1 must be below world_size=1'):
+        heartbeats(rank=1)
+    with pytest.raises(ValueError, match='interval=0 above 0'):
+        heartbeats(interval=0)
+    with pytest.raises(ValueError, match='temperature=0 must be above 0'):
+        statistics(temperature=0)
+    with pytest.raises(ValueError, match='Scores must be real numbers'):
+        average_precision(scores=['a'] * 4)
+    with pytest.raises(ValueError, match=r'Labels must be whole numbers.*float64'):
+        sweep(np.eye(3), np.arange(3) + 0.5, np.eye(3), [Setting(0.1)], 3)
+    with pytest.raises(ValueError, match='got \\(3, 1\\) and \\(2,\\)'):
+        top_accuracies(LABELS[:, None], LABELS[:2])
+    with pytest.raises(ValueError, match=r'topk=\(\) must be a list'):
+        top_accuracies(LABELS[:, None], LABELS, ())
+
+
+def test_nothing_to_draw() -> None:
+    log = RunLog(Path('run'), dict(loss=[(1, 2.0)]), {}, [])
+    for runs, panels in (({}, ['loss']), (dict(a=[log]), []), (dict(a=[log]), dict(title=[]))):
+        with pytest.raises(ValueError, match='at least one run and one figure'):
+            draw_curves(runs, panels)
+    with pytest.raises(ValueError, match="'loss' is drawn of at least one run, got none"):
+        seeds_curve([], 'loss')
+    with pytest.raises(ValueError, match="over='hour' must be 'iteration' or 'epoch'"):
+        seeds_curve([log], 'loss', 'hour')
+    with pytest.raises(ValueError, match='no views to draw'):
+        draw_views(['original'], [])

@@ -31,12 +31,13 @@ def class_folders(names: str | Sequence[str]) -> tuple[str, ...]:
         names: The folders' names, or the name of a list in ``CLASS_LISTS``.
 
     Raises:
-        ValueError: If there is no such list, or a name stands twice.
+        ValueError: If there is no such list, or they are no names, each once.
     """
     if isinstance(names, str):
         return CLASS_LISTS[choose(names, CLASS_LISTS, 'subfolders')]
-    if len(set(names)) != len(names) or not names:
-        raise ValueError(f'subfolders must be different names, at least one, got {list(names)}')
+    fine = isinstance(names, Sequence) and names and all(isinstance(name, str) and name for name in names)
+    if not fine or len(set(names)) != len(names):
+        raise ValueError(f'subfolders must be different names, at least one, got {names!r}')
     return tuple(sorted(names))
 
 

@@ -80,6 +80,20 @@ def find_images(
         folders.extend(reversed(subfolders))
 
 
+def check_extensions(extensions: Sequence[str]) -> None:
+    """Refuse what is no list of endings of names; a text would be taken for a list of letters.
+
+    Args:
+        extensions: Of images.
+
+    Raises:
+        ValueError: If they are none.
+    """
+    listed = isinstance(extensions, Sequence) and not isinstance(extensions, str)
+    if not listed or not extensions or not all(isinstance(each, str) and each for each in extensions):
+        raise ValueError(f"extensions must be a list of endings such as ['.jpg', '.png'], got {extensions!r}")
+
+
 def warn_of_left_out(where: str, left_out: Sequence[CorruptFile]) -> None:
     """Say how many files a search left out, and the first of each kind.
 

@@ -16,6 +16,7 @@ from clsa_mm.datasets.corrupt_files import CorruptFile, CorruptFiles
 from clsa_mm.datasets.folder_classes import folder_classes
 from clsa_mm.datasets.image_files import (
     IMAGE_EXTENSIONS,
+    check_extensions,
     find_images,
     is_hidden,
     missing_folder_message,
@@ -69,7 +70,8 @@ class ImageFolder(CustomDataset):
 
     Raises:
         ValueError: ``views`` has an unknown, missing or impossible setting, or comes with a ``pipeline``;
-            or ``labels`` are asked for and there is not one folder for each class.
+            or ``labels`` are asked for and there is not one folder for each class;
+            or ``extensions`` or ``subfolders`` are no lists of names.
         FileNotFoundError: The folder or the list does not exist, or there is no image in it.
         RuntimeError: More than ``max_corrupt`` files are corrupt.
     """
@@ -93,6 +95,7 @@ class ImageFolder(CustomDataset):
         check_numbers('ImageFolder', whole=True, low=0, max_corrupt=max_corrupt)
         self.labels = labels
         self.max_corrupt = max_corrupt
+        check_extensions(extensions)
         self.subfolders = None if subfolders is None else class_folders(subfolders)
         self.left_out: list[CorruptFile] = []
         super().__init__(data_root, data_prefix, ann_file, with_label=False, extensions=extensions, **kwargs)

@@ -14,6 +14,7 @@ from clsa_mm.datasets.class_lists import check_folders, class_folders
 from clsa_mm.datasets.corrupt_files import CorruptFile
 from clsa_mm.datasets.image_files import (
     IMAGE_EXTENSIONS,
+    check_extensions,
     find_images,
     missing_folder_message,
     warn_of_left_out,
@@ -40,7 +41,8 @@ class LabelledFolder(CustomDataset):
 
     Raises:
         FileNotFoundError: The folder or one of ``subfolders`` does not exist or has no image.
-        ValueError: ``metainfo`` names more or fewer classes than there are folders, or there is no such list.
+        ValueError: ``metainfo`` names more or fewer classes than there are folders, or there is no such list;
+            or ``extensions`` or ``subfolders`` are no lists of names.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class LabelledFolder(CustomDataset):
         subfolders: str | Sequence[str] | None = None,
         **kwargs: Any,
     ) -> None:
+        check_extensions(extensions)
         self.subfolders = None if subfolders is None else class_folders(subfolders)
         self.left_out: list[CorruptFile] = []
         super().__init__(data_root, data_prefix, ann_file, extensions=extensions, **kwargs)

@@ -5,6 +5,9 @@ from functools import partial
 
 from mmengine.dataset import DefaultSampler
 from mmengine.registry import DATA_SAMPLERS
+from torch.utils.data import Dataset
+
+from clsa_mm.given_numbers import check_numbers
 
 SeedKey = tuple[int, int, int]
 
@@ -69,7 +72,16 @@ class SeededSampler(DefaultSampler):
         seed: Seed >= 0 of the order and of the samples; ``None`` draws one that all
             ranks share. Defaults to None.
         round_up: Repeat samples so that every rank has as many. Defaults to True.
+
+    Raises:
+        ValueError: If the seed is not as above.
     """
+
+    def __init__(
+        self, dataset: Dataset, shuffle: bool = True, seed: int | None = None, round_up: bool = True
+    ) -> None:
+        check_numbers('SeededSampler', whole=True, low=0, seed=seed)
+        super().__init__(dataset, shuffle, seed, round_up)
 
     def __iter__(self) -> Iterator[SeededIndex]:
         """Iterate over the indices of this rank, in the order of the current epoch."""

@@ -12,6 +12,8 @@ from datetime import timedelta
 
 from torch.distributed import PrefixStore, Store, TCPStore
 
+from clsa_mm.given_numbers import check_numbers
+
 
 class Heartbeats:
     """A thread that writes every ``interval`` seconds where its rank is, and reads what the others write.
@@ -28,9 +30,12 @@ class Heartbeats:
         world_size: Number of ranks; all of them make one of these.
         place: Says where this rank is, in a few words.
         say: Takes a message.
-        interval: In seconds. Defaults to 2.0.
-        patience: In seconds. Defaults to 30.0.
-        grace: In seconds. Defaults to 30.0.
+        interval: In seconds, > 0. Defaults to 2.0.
+        patience: In seconds, >= 0. Defaults to 30.0.
+        grace: In seconds, >= 0. Defaults to 30.0.
+
+    Raises:
+        ValueError: If a number is not as above, or the rank none of the ranks.
     """
 
     def __init__(
@@ -43,6 +48,14 @@ class Heartbeats:
         patience: float = 30.0,
         grace: float = 30.0,
     ) -> None:
+        check_numbers('Heartbeats', whole=True, low=0, rank=rank)
+        check_numbers('Heartbeats', whole=True, low=1, world_size=world_size)
+        check_numbers('Heartbeats', low=0, interval=interval, patience=patience, grace=grace)
+        if rank >= world_size or not interval:
+            raise ValueError(
+                f'Heartbeats: rank={rank} must be below world_size={world_size}, and '
+                f'interval={interval} above 0'
+            )
         self.rank = rank
         self.interval = interval
         self.patience = patience

@@ -4,11 +4,14 @@ The two are not comparable. VOC's is measured per class, over the images; the of
 (``VOC_CLF/utils.py``, ``get_ap_score``) per image, over the classes, and is much the higher one.
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
+from clsa_mm.datasets.views.nearest_name import choose
+
 Rule = Literal['11point', 'area']
+_RULES = get_args(Rule)
 
 
 def voc_average_precision(scores: np.ndarray, labels: np.ndarray, rule: Rule = '11point') -> float:
@@ -28,8 +31,9 @@ def voc_average_precision(scores: np.ndarray, labels: np.ndarray, rule: Rule = '
         0 to 1, or NaN if no image has label 1: then the rule says nothing.
 
     Raises:
-        ValueError: If the shapes differ, or a score or a label is out of range.
+        ValueError: If the shapes differ, a score or a label is out of range, or there is no such rule.
     """
+    choose(rule, _RULES, 'rule')
     scores, labels = _checked(scores, labels, axes=1)
     counted = labels >= 0
     positive = labels[counted][np.argsort(-scores[counted], kind='stable')] == 1
@@ -103,6 +107,8 @@ def _checked(scores: np.ndarray, labels: np.ndarray, axes: int) -> tuple[np.ndar
             'Average precision needs scores and labels of one shape, '
             f'({", ".join("NC"[:axes])}), got {scores.shape} and {labels.shape}.'
         )
+    if scores.dtype.kind not in 'fiu':
+        raise ValueError(f'Scores must be real numbers, got an array of {scores.dtype}.')
     if not np.isfinite(scores).all():
         raise ValueError('The scores hold NaN or infinity: has the training diverged?')
     if not np.isin(labels, (-1, 0, 1)).all():

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from clsa_mm.given_numbers import check_numbers
+
 
 def rankme(features: Tensor, epsilon: float = 1e-7) -> float:
     r"""RankMe: the exponential of the entropy of the normalised singular values.
@@ -19,10 +21,11 @@ def rankme(features: Tensor, epsilon: float = 1e-7) -> float:
         From 1 (all features on a line) to min(N, D); 0 if all features are zero. Computed in float64.
 
     Raises:
-        ValueError: If the features have another number of axes or are not finite.
+        ValueError: If the features have another number of axes or are not finite, or ``epsilon`` is negative.
 
     Source: equations 1 and 2 of arXiv 2210.02885, which takes 25,600 images.
     """
+    check_numbers('rankme', low=0, epsilon=epsilon)
     _check(features, 2, '(N, D)')
     return _entropic_rank(torch.linalg.svdvals(features.double()), epsilon)
 
@@ -50,10 +53,11 @@ def lidar(features: Tensor, delta: float = 1e-4, epsilon: float = 1e-7) -> float
 
     Raises:
         ValueError: If the features have another number of axes, are not finite, or are of less than two
-            images or two views.
+            images or two views, or a number is negative.
 
     Source: section 4 of arXiv 2312.04000.
     """
+    check_numbers('lidar', low=0, delta=delta, epsilon=epsilon)
     _check(features, 3, '(n, q, D)')
     n, q, dimensions = features.shape
     if n < 2 or q < 2:

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from clsa_mm.evaluation.accuracy import top_accuracies
+from clsa_mm.evaluation.accuracy import check_topk, top_accuracies
 from clsa_mm.given_numbers import check_numbers
 
 # Numbers per intermediate tensor (float32: 256 MiB), whatever the sizes of bank and queries.
@@ -41,18 +41,19 @@ def weighted_knn(
         k: Number of neighbours, 1 to B.
         temperature: Divides the cosine similarity, > 0. Smaller means that near neighbours count
             for more.
-        num_predictions: How many classes to return per query.
+        num_predictions: How many classes to return per query, at least 1.
 
     Returns:
         Classes in falling order of votes (on equal votes that of the nearer neighbour first),
         int64, shape (Q, min(num_predictions, k)), on the bank's device.
 
     Raises:
-        ValueError: If shapes, labels, k or temperature do not fit, or a feature is not finite.
+        ValueError: If shapes, labels or a number do not fit, or a feature is not finite.
     """
     _check_features('bank', bank, bank_labels)
     _check_features('queries', queries)
     _check_settings(bank, bank_labels, queries, k, temperature)
+    check_numbers('weighted_knn', whole=True, low=1, num_predictions=num_predictions)
     device = bank.device
     bank_labels = bank_labels.to(device=device, dtype=torch.int64)
     chunk = max(1, _CHUNK_NUMBERS // max(len(bank), k * k))
@@ -92,6 +93,7 @@ def knn_accuracy(
         ValueError: As :func:`weighted_knn`, and if a query label does not fit.
     """
     _check_features('queries', queries, query_labels)
+    check_topk(topk)
     ranked = weighted_knn(bank, bank_labels, queries, k, temperature, num_predictions=max(topk))
     return top_accuracies(ranked, query_labels, topk)
 

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
+from clsa_mm.datasets.views.nearest_name import choose
 from clsa_mm.evaluation.accuracy import top_accuracies
 from clsa_mm.evaluation.voc07_metric import score_multi_label
 from clsa_mm.given_numbers import check_numbers
@@ -111,7 +112,7 @@ def sweep(
         num_classes: C.
         epochs: Passes over the training features, at least 1.
         batch_size: Images per step; the last batch of a pass may be smaller.
-        momentum: Of SGD.
+        momentum: Of SGD, at least 0.
         schedule: ``'cosine'`` takes each learning rate to 0, a step per epoch; ``'constant'`` keeps it.
         seed: Of the initial weights and of the order.
         device: Where to compute.
@@ -123,6 +124,10 @@ def sweep(
     Raises:
         ValueError: If shapes, labels or settings do not fit.
     """
+    choose(schedule, get_args(Schedule), 'schedule')
+    check_numbers('sweep', whole=True, low=1, num_classes=num_classes)
+    check_numbers('sweep', whole=True, low=0, seed=seed)
+    check_numbers('sweep', low=0, momentum=momentum)
     _check(features, labels, test_features, settings, num_classes, epochs, batch_size)
     shift, scale = _statistics(features, device) if any(s.standardize for s in settings) else (None, None)
     groups = {}
@@ -131,7 +136,7 @@ def sweep(
         groups[standardize] = HeadGroup(members, features.shape[1], num_classes, momentum, seed).to(device)
 
     def views(array: np.ndarray, rows: np.ndarray) -> dict[bool, Tensor]:
-        plain = torch.from_numpy(array[rows]).to(device)
+        plain = torch.from_numpy(array[rows]).to(device, torch.float32)
         return {key: (plain - shift) / scale if key else plain for key in groups}
 
     generator = torch.Generator().manual_seed(seed)
@@ -265,6 +270,11 @@ def _check(
     if labels.shape not in {(len(features),), (len(features), num_classes)}:
         raise ValueError(
             f'Labels of shape {labels.shape} do not fit {len(features)} images and {num_classes} classes.'
+        )
+    if labels.dtype.kind not in 'iu' or (labels.ndim == 2 and not np.isin(labels, (-1, 0, 1)).all()):
+        raise ValueError(
+            f'Labels must be whole numbers, of several classes an image 1, 0 or -1 (difficult), got some of '
+            f'{labels.dtype} such as {labels.flat[0]!r}.'
         )
     if labels.ndim == 1 and not 0 <= labels.min() <= labels.max() < num_classes:
         raise ValueError(

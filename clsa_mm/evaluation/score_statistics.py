@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from clsa_mm.given_numbers import check_numbers
 from clsa_mm.models.bank import Bank
 
 
@@ -38,7 +39,13 @@ def query_statistics(queries: Tensor, bank: Bank, temperature: float) -> dict[st
         where none has.
 
     The similarities are formed, a tensor of shape (N, M).
+
+    Raises:
+        ValueError: If the temperature is no number above 0.
     """
+    check_numbers('query_statistics', temperature=temperature)
+    if temperature <= 0:
+        raise ValueError(f'query_statistics: temperature={temperature!r} must be above 0')
     scores = bank.similarities(queries)
     probabilities = torch.softmax(scores / temperature, dim=1)
     positives = bank.are_positives(queries, scores)

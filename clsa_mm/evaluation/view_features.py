@@ -9,8 +9,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from clsa_mm.datasets.seeded_sampler import SeededIndex
+from clsa_mm.datasets.views.nearest_name import choose
 from clsa_mm.datasets.views.randomness import seed_generators
 from clsa_mm.evaluation.features import global_average_pool, iter_features
+from clsa_mm.given_numbers import check_numbers
 
 
 class DrawnViews(Dataset):
@@ -22,14 +24,19 @@ class DrawnViews(Dataset):
 
     Args:
         dataset: Of a training's data loader.
-        images: How many images, a random choice fixed by ``seed``; all where there are fewer.
-        draws: Views of each.
+        images: How many images, at least 1, a random choice fixed by ``seed``; all where there are fewer.
+        draws: Views of each, at least 1.
         seed: Of the choice and of the draws, >= 0.
         role: Whose first view it is, of views by role. Defaults to ``'key'``, whose settings are those of a
             weak one in the paper's recipe.
+
+    Raises:
+        ValueError: If a number is not as above.
     """
 
     def __init__(self, dataset: Dataset, images: int, draws: int, seed: int = 0, role: str = 'key') -> None:
+        check_numbers('DrawnViews', whole=True, low=1, images=images, draws=draws)
+        check_numbers('DrawnViews', whole=True, low=0, seed=seed)
         self.dataset = dataset
         self.draws = draws
         self.seed = seed
@@ -83,5 +90,5 @@ def view_features(model: nn.Module, views: DrawnViews, batch_size: int = 64) -> 
 
 def _one_of(views: Tensor | Sequence[Tensor] | Mapping[str, Sequence[Tensor]], role: str) -> Tensor:
     if isinstance(views, Mapping):
-        return views[role][0]
+        return views[choose(role, views, 'role')][0]
     return views if isinstance(views, Tensor) else views[0]

@@ -15,6 +15,7 @@ import numpy as np
 from mmengine.logging import print_log
 
 from clsa_mm.evaluation.voc07_metric import score_multi_label
+from clsa_mm.given_numbers import check_numbers
 from clsa_mm.printable import printable
 
 COSTS = (0.01, 0.1, 1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 50.0, 100.0, 1000.0)
@@ -68,6 +69,7 @@ def train_class_svms(
             images than folds.
     """
     require_scikit_learn()
+    check_numbers('train_class_svms', whole=True, low=1, jobs=jobs)
     _check(features, labels, test_features, costs, names)
     features, test_features = _unit_length(features), _unit_length(test_features)
 
@@ -219,6 +221,8 @@ def _check(
         )
     if not (np.isfinite(features).all() and np.isfinite(test).all()):
         raise ValueError('The features hold NaN or infinity: has the pretraining diverged?')
+    for cost in costs:
+        check_numbers('train_class_svms', cost=cost)
     if not costs or min(costs) <= 0:
         raise ValueError(f'The costs C must be > 0, got {list(costs)}.')
     for kind, value in (('positive', 1), ('negative', 0)):

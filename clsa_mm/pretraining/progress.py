@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import TextIO
 
+from clsa_mm.given_numbers import check_numbers
 from clsa_mm.printable import printable
 from clsa_mm.visualization.run_log import read_run
 
@@ -33,6 +34,9 @@ class Progress:
     def __init__(
         self, work_dir: Path, steps: int, steps_per_epoch: int, images: int, out: TextIO | None = None
     ) -> None:
+        check_numbers(
+            'Progress', whole=True, low=1, steps=steps, steps_per_epoch=steps_per_epoch, images=images
+        )
         self.work_dir = work_dir
         self.steps = steps
         self.steps_per_epoch = steps_per_epoch

@@ -116,9 +116,13 @@ def seeds_curve(logs: Sequence[RunLog], figure: str, over: str = 'iteration') ->
         The curve.
 
     Raises:
-        ValueError: If a run lacks the figure (the message says which it has), the seeds share no step, or the
-            length of an epoch is not known.
+        ValueError: If there is no run, a run lacks the figure (the message says which it has),
+            the seeds share no step, or the length of an epoch is not known or not what to draw over.
     """
+    if not logs:
+        raise ValueError(f'{figure!r} is drawn of at least one run, got none')
+    if over not in ('iteration', 'epoch'):
+        raise ValueError(f"over={over!r} must be 'iteration' or 'epoch'")
     series = []
     for log in logs:
         if figure not in log.scalars:
@@ -184,10 +188,12 @@ def draw_curves(
         The figure, a column wide with one panel, else two columns.
 
     Raises:
-        ValueError: If no run has a figure, or as of :func:`seeds_curve`.
+        ValueError: If there is nothing to draw, no run has a figure, or as of :func:`seeds_curve`.
     """
     if not isinstance(panels, Mapping):
         panels = {TITLES.get(figure, figure): [figure] for figure in panels}
+    if not runs or not panels or not all(panels.values()):
+        raise ValueError('Curves need at least one run and one figure for each panel: name some')
     columns = min(len(panels), 3)
     width = ONE_COLUMN if columns == 1 else TWO_COLUMNS
     figure, grid = new_figure(-(-len(panels) // columns), columns, width, 2.6 if columns < 3 else 2.2)

@@ -12,6 +12,7 @@ from PIL import Image
 
 from clsa_mm.datasets.seeded_sampler import SeededIndex
 from clsa_mm.datasets.transforms import LoadImage, MakeViews
+from clsa_mm.given_numbers import check_numbers
 from clsa_mm.printable import printable
 
 Row = tuple[str, list[Image.Image]]
@@ -39,6 +40,7 @@ def find_samples(dataset_cfg: ConfigDict, images: Sequence[str], num: int) -> di
         raise FileNotFoundError(f'No such image: {printable(", ".join(missing))}. Mend the paths.')
     if images:
         return {index: dict(img_path=path) for index, path in enumerate(images)}
+    check_numbers('find_samples', whole=True, low=1, num=num)
     dataset = DATASETS.build(dataset_cfg)
     indices = np.linspace(0, len(dataset) - 1, min(num, len(dataset))).astype(int)
     return {int(index): dataset.get_data_info(int(index)) for index in indices}
@@ -88,6 +90,8 @@ def make_rows(
     Returns:
         Titles of the columns, and for each row its caption and pictures, the original first.
     """
+    check_numbers('make_rows', whole=True, low=0, seed=seed)
+    check_numbers('make_rows', whole=True, low=1, draws=draws)
     # A plain MultiView does not know the seed in the index.
     random.seed(seed)
     np.random.seed(seed)

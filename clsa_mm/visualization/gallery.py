@@ -10,6 +10,7 @@ from PIL import Image
 from clsa_mm.datasets.transforms import MakeViews
 from clsa_mm.datasets.views.crop import Box, resize_box
 from clsa_mm.datasets.views.settings import View
+from clsa_mm.given_numbers import check_numbers
 from clsa_mm.visualization.drawn_views import Row, to_picture
 from clsa_mm.visualization.style import TWO_COLUMNS, label, styled
 
@@ -55,8 +56,7 @@ def operation_examples(
     Raises:
         ValueError: If there are fewer than 2 steps.
     """
-    if steps < 2:
-        raise ValueError(f'An operation is shown at 2 magnitudes at least, both ends, got steps={steps}')
+    check_numbers('operation_examples', whole=True, low=2, steps=steps)
     edge = min(image.shape[:2])
     top, left = ((side - edge) // 2 for side in image.shape[:2])
     image = resize_box(image, Box(top, left, edge, edge), view.size)
@@ -111,6 +111,8 @@ def draw_views(titles: Sequence[str], rows: Sequence[Row]) -> Figure:
         titles: One per column.
         rows: As :func:`~clsa_mm.visualization.drawn_views.make_rows` gives them.
     """
+    if not titles or not rows:
+        raise ValueError('There are no views to draw: give at least one title and one row')
     figure, grid = _squares(len(rows), [1] * len(titles), above=_TEXT, below=_TEXT)
     for line, (caption, pictures) in zip(grid, rows, strict=True):
         for axes, picture in zip(line, pictures, strict=True):

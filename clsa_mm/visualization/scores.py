@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from clsa_mm.given_numbers import check_numbers
 from clsa_mm.printable import printable
 from clsa_mm.visualization.style import GREY, LINE_STYLES, PALETTE, TWO_COLUMNS, label, new_figure, styled
 
@@ -40,8 +41,9 @@ def draw_score_histograms(
 
     Raises:
         ValueError: If a network lacks a quantity (the message says which it has), or has a value that is not
-            finite.
+            finite; or ``bank_size`` is none.
     """
+    check_numbers('draw_score_histograms', whole=True, low=1, bank_size=bank_size)
     figure, grid = new_figure(len(networks), len(quantities), TWO_COLUMNS, 1.7)
     for line, (name, roles) in zip(grid, networks.items(), strict=True):
         for axes, quantity in zip(line, quantities, strict=True):

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from clsa_mm.checkpoints.unfinished import unfinished
+from clsa_mm.given_numbers import check_numbers
 from clsa_mm.printable import printable
 
 # Colours that the colour-blind tell apart: Okabe and Ito, "Color Universal Design", 2008; the yellow, which
@@ -105,7 +106,7 @@ def save_figure(
         figure: A figure.
         path: Where to, with or without one of the extensions; with ``.pdf`` a PDF is written too. The folder
             is made where there is none.
-        dpi: Pixels of the PNG to an inch. Defaults to those of the style, 200.
+        dpi: Pixels of the PNG to an inch, at least 10. Defaults to those of the style, 200.
         colours: As many in the PNG at most, 2 to 256, which makes that of a photograph small. Defaults to
             None: all.
 
@@ -114,7 +115,10 @@ def save_figure(
 
     Raises:
         OSError: If the system refuses; names the file and the remedy.
+        ValueError: If a number is not as above.
     """
+    check_numbers('save_figure', whole=True, low=10, dpi=dpi)
+    check_numbers('save_figure', whole=True, low=2, colours=colours)
     path = Path(path)
     formats = ['png', 'svg', 'pdf'] if path.suffix == '.pdf' else ['png', 'svg']
     if path.suffix in ('.png', '.svg', '.pdf'):

@@ -84,7 +84,7 @@ def test_views_without_strong_operations():
 
 
 def test_one_magnitude(view, image):
-    with pytest.raises(ValueError, match='at 2 magnitudes at least, both ends, got steps=1'):
+    with pytest.raises(ValueError, match='steps=1 must be a whole number of at least 2'):
         operation_examples(image, view, steps=1)
 
 
