@@ -57,7 +57,7 @@ def check_folder(
         if now - told >= _REPORT_SECONDS or number == len(paths):
             told = now
             rate = number / max(now - start, 1e-9)
-            tell(f'{number}/{len(paths)} files, {len(kinds)} bad, {rate:.0f} a second')
+            tell(f'{number}/{len(paths)} files decoded, {len(kinds)} of them bad, {rate:.0f} a second')
     names = [os.path.relpath(path, dataset.img_prefix or '.') for path in paths]
     for i, name in enumerate(names):
         if i not in kinds and (name != name.strip() or '\n' in name):

@@ -14,7 +14,6 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
-from mmengine.utils import import_modules_from_strings
 
 from clsa_mm.datasets.views.nearest_name import nearest
 from clsa_mm.datasets.views.settings import build_views
@@ -22,6 +21,7 @@ from clsa_mm.engine.config_files import known_hooks, read_config_file, unread_va
 from clsa_mm.engine.constructors import BUILT, remedy_for_type, unknown_arguments
 from clsa_mm.engine.options import merge_options
 from clsa_mm.evaluation.dataloaders import find_hook
+from clsa_mm.given_numbers import check_numbers
 
 # Top-level names that something reads: the runner, mmengine's config, tools/benchmarks/transfer.py (metric).
 READ = {*inspect.signature(Runner.__init__).parameters} - {'self', 'cfg'} | {
@@ -57,10 +57,12 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     for name in options or {}:
         if name.partition('.')[0] not in read - {'metric'}:  # which is read in the file
             raise ValueError(f'--cfg-options {name}: nothing reads it. {_advice(name, cfg)}')
+        if name.partition('.')[0] == 'custom_imports':
+            raise ValueError(
+                f'--cfg-options {name}: an option runs no code, and importing a module does. Name modules in '
+                'a config file that inherits from this one: custom_imports = dict(imports=[...]).'
+            )
     merge_options(cfg, options or {})
-    if any(name.partition('.')[0] == 'custom_imports' for name in options or {}):  # the file's are imported
-        imports = cfg.get('custom_imports') or {}
-        import_modules_from_strings(imports.get('imports'), imports.get('allow_failed_imports', False))
     _check(cfg)
     _check_schedules(cfg)
     _check_switched_off(cfg, Path(path))
@@ -188,6 +190,7 @@ def _check_schedules(cfg: Config) -> None:
     for number, schedule in enumerate([schedules] if isinstance(schedules, dict) else schedules):
         length = 'max_epochs' if schedule.get('by_epoch', True) else 'max_iters'
         total, begin = (cfg.get('train_cfg') or {}).get(length), schedule.get('begin', 0)
+        check_numbers('train_cfg', whole=True, low=1, **{length: total})
         if total is not None and 'end' not in schedule and begin >= total:
             name = 'param_scheduler' if isinstance(schedules, dict) else f'param_scheduler.{number}'
             raise ValueError(

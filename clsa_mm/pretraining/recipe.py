@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from clsa_mm.checkpoints.backbone import backbone_state_dict, read_checkpoint
 from clsa_mm.engine.config_bases import config_folder
 from clsa_mm.engine.settings import load_config
 from clsa_mm.given_numbers import check_numbers
@@ -137,9 +138,11 @@ def first_recipe(wishes: Wishes, tell: Callable[[str], None]) -> Recipe:
         tell: Takes the lines that are said.
 
     Raises:
-        ValueError: If the model does not exist or fit, or no image can be decoded.
+        ValueError: If the model does not exist or fit, no image decodes, or ``init`` holds no backbone.
         FileNotFoundError: If there is no such folder, or no image in it.
     """
+    if wishes.init is not None:
+        backbone_state_dict(read_checkpoint(wishes.init))  # what cannot be used is told at once
     machine = look_at_machine()
     tell(f'This machine: {machine}.')
     data = look_at_folder(wishes.data, max(1, machine.cores))

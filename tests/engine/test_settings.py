@@ -117,11 +117,19 @@ def test_hooks_that_are_switched_off_have_to_be_there(write):
         load_config(write('default_hooks = dict(heatlh=None)'))
 
 
-def test_modules_that_an_option_names_are_imported(tmp_path, monkeypatch):
+def test_an_option_imports_no_module(tmp_path, monkeypatch):
     (tmp_path / 'my_ops_of_an_option.py').write_text('')
     monkeypatch.syspath_prepend(tmp_path)
-    load_config(CIFAR, {'custom_imports.imports': ['clsa_mm', 'my_ops_of_an_option']})
-    assert sys.modules.pop('my_ops_of_an_option')
+    for name in ('custom_imports.imports', 'custom_imports.0', 'custom_imports'):
+        with pytest.raises(ValueError, match='an option runs no code.* Name modules in a config file'):
+            load_config(CIFAR, {name: ['my_ops_of_an_option']})
+    assert 'my_ops_of_an_option' not in sys.modules
+
+
+@pytest.mark.parametrize('value', ['__import__("os")', 2.5, 0, True])
+def test_a_length_is_a_whole_number(value):
+    with pytest.raises(ValueError, match='train_cfg: max_epochs=.* must be a whole number of at least 1'):
+        load_config(CIFAR, {'train_cfg.max_epochs': value})
 
 
 def test_files_of_other_formats_are_checked_too(tmp_path):
@@ -181,7 +189,6 @@ def test_the_whole_config_in_a_work_dir_passes(tmp_path):
         ('randomness.sed', 'Did you mean randomness.seed'),
         ('auto_scale_lr.enabled', 'Did you mean auto_scale_lr.enable'),
         ('default_hooks.checkpoint.intervall', 'Did you mean default_hooks.checkpoint.interval'),
-        ('custom_imports.import', 'Did you mean custom_imports.imports'),
         ('train_dataloader.dataset.views.strong.area.0', r'area is \(.*Set it as a whole: .*strong.area='),
         ('model.data_preprocessor.mean.1', 'Set it as a whole: model.data_preprocessor.mean='),
         ('train_dataloader.dataset.metainfo.clases', 'Did you mean .*metainfo.classes'),

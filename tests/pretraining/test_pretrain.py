@@ -13,6 +13,7 @@ import torch
 import torchvision
 from PIL import Image
 
+from clsa_mm.checkpoints.read import CheckpointError
 from clsa_mm.pretraining import pretrain
 from clsa_mm.pretraining.recipe import Wishes
 
@@ -138,6 +139,14 @@ def test_nonsense_is_refused(photographs, tmp_path, arguments, message):
 def test_a_missing_checkpoint_is_named(photographs, tmp_path):
     with pytest.raises(FileNotFoundError, match='init: there is no checkpoint .*none.pth'):
         pretrain(photographs, tmp_path / 'out', init='none.pth')
+
+
+def test_a_file_that_is_no_checkpoint_is_told_before_anything_else(photographs, tmp_path):
+    (tmp_path / 'weights.pth').write_text('no weights')
+    said = []
+    with pytest.raises(CheckpointError, match='weights.pth'):
+        pretrain(photographs, tmp_path / 'out', init=tmp_path / 'weights.pth', tell=said.append)
+    assert not said
 
 
 def test_too_few_images_are_refused(tmp_path):

@@ -52,7 +52,7 @@ class AccumulatedGradientsHook(Hook):
                 parameter.grad = own[name].to(parameter)
         runner.logger.info(
             f'{len(own)} parameters go on from the gradients of the iterations since the last optimizer '
-            'step, which are in the checkpoint.'
+            "step, which are in the checkpoint; mmengine's warning that they are lost does not hold."
         )
 
     def after_train_iter(
