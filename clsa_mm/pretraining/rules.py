@@ -155,7 +155,8 @@ def _view_decisions(base: Mapping[str, Any], data: FolderFacts, machine: Machine
 
 
 def _queue_decisions(data: FolderFacts, batch: int, steps: int) -> list[Decision]:
-    most = min(65536, _power_of_two(max(data.images // 8, 2)))
+    few = min(batch, _power_of_two(data.images // 2))  # of a small folder one batch
+    most = min(65536, max(few, _power_of_two(max(data.images // 8, 2))))
     if steps < SHORT:
         return [
             Decision('model.queue_len', min(batch, most), 'one batch: keys age fast in a short run'),
@@ -163,7 +164,13 @@ def _queue_decisions(data: FolderFacts, batch: int, steps: int) -> list[Decision
             Decision('model.head.temperature', 0.1, 'the run is short, as in `make demo`'),
             *([Decision('model.head.ddm_temperature', 0.1, 'the run is short, as in `make demo`')]),
         ]
-    found = [Decision('model.queue_len', most, 'a power of two, an eighth of the images, at most 65,536')]
+    found = [
+        Decision(
+            'model.queue_len',
+            most,
+            'a power of two, an eighth of the images, at most 65,536 and at least a batch',
+        )
+    ]
     if steps < MEDIUM:
         found.append(Decision('model.momentum', 0.99, f'fewer than {MEDIUM:,} steps, as on CIFAR-10'))
     return found

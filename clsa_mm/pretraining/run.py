@@ -14,6 +14,7 @@ from clsa_mm.pretraining.export import export_backbone
 from clsa_mm.pretraining.lock import locked
 from clsa_mm.pretraining.progress import Progress, duration
 from clsa_mm.pretraining.recipe import Recipe, Wishes, first_recipe
+from clsa_mm.pretraining.rules import MOST_EPOCHS
 from clsa_mm.pretraining.training import (
     Interrupted,
     Pace,
@@ -189,7 +190,7 @@ def _measured(recipe: Recipe, out: Path, tell: Callable[[str], None], lock: int)
 
 
 def _fitting_epochs(recipe: Recipe, pace: Pace, seconds: float) -> int:
-    """The epochs that a time is enough for.
+    """The epochs that a time is enough for, no more than the rules' most.
 
     Raises:
         ValueError: If it is not enough for one.
@@ -201,7 +202,7 @@ def _fitting_epochs(recipe: Recipe, pace: Pace, seconds: float) -> int:
             f'hours={recipe.wishes.hours:g} are too few for one epoch of {recipe.data.images:,} images: give '
             f'{recipe.wishes.hours + 1.1 * short / 3600:.2f} or more, a smaller model, or fewer images'
         )
-    return epochs
+    return min(epochs, MOST_EPOCHS)
 
 
 def _train(plan: Plan, out: Path, tell: Callable[[str], None], lock: int) -> None:

@@ -170,7 +170,7 @@ def test_registered_with_the_papers_defaults() -> None:
     [
         (dict(jitter_prob=1.2), 'recipe.jitter_prob must be a number in [0, 1], got 1.2'),
         (dict(hue=0.6), 'recipe.hue must be a number in [0, 0.5], got 0.6'),
-        (dict(contrast=-1), 'recipe.contrast must be a number in [0, inf], got -1'),
+        (dict(contrast=-1), 'recipe.contrast must be a number in [0, 1000], got -1'),
         (dict(blur_sigma=(2.0, 0.1)), 'recipe.blur_sigma must be (low, high)'),
         (dict(blur_sigma=(0.0, 1.0)), 'recipe.blur_sigma must be (low, high)'),
     ],

@@ -104,13 +104,13 @@ def _work(item: str) -> str:
 @pytest.mark.parametrize('workers', [1, 3])
 def test_processes_that_die_or_hang(workers: int) -> None:
     items = ['a', 'crash', 'b', 'hang', 'c', 'crash']
-    found = {o.index: (o.state, o.result) for o in each_isolated(_work, items, workers, timeout=1.0)}
+    found = {o.index: (o.state, o.result) for o in each_isolated(_work, items, workers, timeout=3.0)}
     crash = ('crash', -signal.SIGKILL)
     assert found == {
         0: ('done', 'A'),
         1: crash,
         2: ('done', 'B'),
-        3: ('hang', 1.0),
+        3: ('hang', 3.0),
         4: ('done', 'C'),
         5: crash,
     }
