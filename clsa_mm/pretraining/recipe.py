@@ -20,6 +20,7 @@ from clsa_mm.pretraining.rules import (
     Decision,
     batch_size,
     choose,
+    steps_per_epoch,
     usual_epochs,
     view_sizes,
 )
@@ -97,7 +98,7 @@ class Recipe:
     @property
     def steps_per_epoch(self) -> int:
         """Whole batches of an epoch."""
-        return max(1, self.data.images // self.batch)
+        return steps_per_epoch(self.data, self.batch)
 
     @property
     def decisions(self) -> list[Decision]:

@@ -68,10 +68,14 @@ def batch_size(data: FolderFacts, machine: MachineFacts) -> int:
     return min(wanted, _power_of_two(max(data.images // 4, 2)))
 
 
+def steps_per_epoch(data: FolderFacts, batch: int) -> int:
+    """Whole batches of an epoch."""
+    return max(data.images // batch, 1)
+
+
 def usual_epochs(data: FolderFacts, batch: int) -> int:
     """Epochs where neither these nor the time are given."""
-    steps = max(data.images // batch, 1)
-    return min(MOST_EPOCHS, max(FEWEST_EPOCHS, round(USUAL_STEPS / steps)))
+    return min(MOST_EPOCHS, max(FEWEST_EPOCHS, round(USUAL_STEPS / steps_per_epoch(data, batch))))
 
 
 def choose(
@@ -96,20 +100,20 @@ def choose(
         batch: Images of a step over all GPUs.
         init: Checkpoint that both encoders start from. Defaults to None.
     """
-    steps = epochs * max(data.images // batch, 1)
+    steps = epochs * steps_per_epoch(data, batch)
     return [
         Decision('train_dataloader.dataset.data_root', str(data.folder.absolute()), 'the folder'),
-        *_network_decisions(method, network, base),
+        *_network_decisions(network, base),
         *_view_decisions(base, data, machine),
         *(_queue_decisions(data, batch, steps) if method in _WITH_QUEUE else ()),
-        *_length_decisions(data, batch, epochs, base, network),
+        *_length_decisions(epochs, steps, base, network),
         *_optimizer_decisions(base, batch, steps, network),
         *_machine_decisions(method, machine, batch, network),
         *_hook_decisions(data, epochs, method, init),
     ]
 
 
-def _network_decisions(method: str, network: Network, base: Mapping[str, Any]) -> list[Decision]:
+def _network_decisions(network: Network, base: Mapping[str, Any]) -> list[Decision]:
     config = network.config
     if network.resnet:
         norm = base['model']['backbone'].get('norm_cfg', dict(type='BN'))
@@ -162,7 +166,7 @@ def _queue_decisions(data: FolderFacts, batch: int, steps: int) -> list[Decision
             Decision('model.queue_len', min(batch, most), 'one batch: keys age fast in a short run'),
             Decision('model.momentum', 0.99, 'the run is short'),
             Decision('model.head.temperature', 0.1, 'the run is short, as in `make demo`'),
-            *([Decision('model.head.ddm_temperature', 0.1, 'the run is short, as in `make demo`')]),
+            Decision('model.head.ddm_temperature', 0.1, 'the run is short, as in `make demo`'),
         ]
     found = [
         Decision(
@@ -176,10 +180,8 @@ def _queue_decisions(data: FolderFacts, batch: int, steps: int) -> list[Decision
     return found
 
 
-def _length_decisions(
-    data: FolderFacts, batch: int, epochs: int, base: Mapping[str, Any], network: Network
-) -> list[Decision]:
-    found = [Decision('train_cfg.max_epochs', epochs, f'{epochs * max(data.images // batch, 1):,} steps')]
+def _length_decisions(epochs: int, steps: int, base: Mapping[str, Any], network: Network) -> list[Decision]:
+    found = [Decision('train_cfg.max_epochs', epochs, f'{steps:,} steps')]
     warm_up = max(1, epochs // 10)
     if epochs > 1 and (not network.batch_norm or isinstance(base['param_scheduler'], list)):
         schedule = [
