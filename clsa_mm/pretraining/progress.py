@@ -4,12 +4,13 @@ import os
 import re
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
 from clsa_mm.given_numbers import check_numbers
 from clsa_mm.printable import printable
-from clsa_mm.visualization.run_log import read_run
+from clsa_mm.visualization.run_log import parse_row
 
 _BAR = 24
 # Seconds between two lines where the output is no terminal.
@@ -45,6 +46,7 @@ class Progress:
         self.terminal = self.out.isatty() and os.environ.get('TERM') != 'dumb'
         self.colour = self.terminal and 'NO_COLOR' not in os.environ
         self._shown: str | None = None
+        self._latest: dict[str, tuple[int, float]] = {}
         self._last_line = float('-inf')
         self._read = {file: file.stat().st_size for file in work_dir.glob('*/*.log')}
 
@@ -55,13 +57,13 @@ class Progress:
             False: a look does not end the training.
         """
         self._show_warnings()
-        try:
-            scalars = read_run(self.work_dir).scalars
-        except FileNotFoundError:
+        for line in self._new_lines('*/vis_data/scalars.json'):
+            if (row := parse_row(line)) is not None:
+                step, values = row
+                self._latest |= {name: (step, value) for name, value in values.items()}
+        if 'time' not in self._latest or 'loss' not in self._latest:
             return False
-        if 'time' not in scalars or 'loss' not in scalars:
-            return False
-        text = self.line({name: values[-1] for name, values in scalars.items()})
+        text = self.line(self._latest)
         now = time.monotonic()
         if self.terminal:
             if text != self._shown:
@@ -100,17 +102,21 @@ class Progress:
         return '  '.join(parts)
 
     def _show_warnings(self) -> None:
-        for file in sorted(self.work_dir.glob('*/*.log')):
+        for line in self._new_lines('*/*.log'):
+            if match := _WARNING.search(line):
+                start = '\r\033[2K' if self.terminal else ''
+                self._write(f'{start}{self._painted(match[1].lower(), _ORANGE)}: {printable(match[2])}')
+                self._shown = None
+
+    def _new_lines(self, pattern: str) -> Iterator[str]:
+        """The whole lines that files of the work dir have got since the last call."""
+        for file in sorted(self.work_dir.glob(pattern)):
             with file.open('rb') as log:
                 log.seek(self._read.get(file, 0))
                 new = log.read()
             whole = new[: new.rfind(b'\n') + 1]
             self._read[file] = self._read.get(file, 0) + len(whole)
-            for line in whole.decode(errors='replace').splitlines():
-                if match := _WARNING.search(line):
-                    start = '\r\033[2K' if self.terminal else ''
-                    self._write(f'{start}{self._painted(match[1].lower(), _ORANGE)}: {printable(match[2])}')
-                    self._shown = None
+            yield from whole.decode(errors='replace').splitlines()
 
     def _painted(self, text: str, colour: str) -> str:
         return f'{colour}{text}{_PLAIN}' if self.colour else text

@@ -75,16 +75,25 @@ def read_run(folder: str | Path) -> RunLog:
     return RunLog(folder, ordered, settings, starts)
 
 
+def parse_row(line: str) -> tuple[int, dict[str, float]] | None:
+    """Step and figures of a line of ``scalars.json``; None of one that is cut off or of another kind."""
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError:
+        return None
+    if not isinstance(row, dict) or not isinstance(row.get('step'), int):
+        return None
+    values = {
+        name: float(value)
+        for name, value in row.items()
+        if name not in ('step', 'iter') and isinstance(value, int | float)
+    }
+    return row['step'], values
+
+
 def _read_scalars(file: Path) -> dict[str, dict[int, float]]:
     found: dict[str, dict[int, float]] = {}
-    for line in file.read_text(errors='replace').splitlines():
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        if not isinstance(row, dict) or not isinstance(row.get('step'), int):
-            continue
-        for name, value in row.items():
-            if name not in ('step', 'iter') and isinstance(value, int | float):
-                found.setdefault(name, {})[row['step']] = float(value)
+    for step, values in filter(None, map(parse_row, file.read_text(errors='replace').splitlines())):
+        for name, value in values.items():
+            found.setdefault(name, {})[step] = value
     return found
