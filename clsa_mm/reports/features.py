@@ -18,8 +18,9 @@ from clsa_mm.checkpoints.config_text import backbone_config, build_backbone
 from clsa_mm.checkpoints.read import read_checkpoint
 from clsa_mm.datasets.views.randomness import preserved_generators
 from clsa_mm.evaluation.features import global_average_pool
-from clsa_mm.reports.images import ImageList, input_size, read_image, to_picture, whole_view
+from clsa_mm.reports.images import ImageList, input_size, read_image, shrunk, whole_view
 from clsa_mm.reports.run_facts import RunFacts
+from clsa_mm.visualization.drawn_views import to_picture
 
 _BATCH = 64
 _THUMBNAIL = 96  # pixels
@@ -145,7 +146,7 @@ def look_at(encoder: Encoder, images: ImageList, seconds: float) -> Looked:
         if not read:
             continue
         kept += read
-        thumbnails += [to_picture(image, _THUMBNAIL) for image in read.values()]
+        thumbnails += [shrunk(to_picture(image), _THUMBNAIL) for image in read.values()]
         batch = encoder.normalised([whole_view(image, encoder.size) for image in read.values()])
         features.append(encoder.queries.features(batch))
         if encoder.untrained is not None:

@@ -126,9 +126,9 @@ def whole_view(image: np.ndarray, size: int) -> np.ndarray:
     return np.ascontiguousarray(image[top : top + size, left : left + size])
 
 
-def to_picture(image: np.ndarray, edge: int) -> Image.Image:
-    """A picture of uint8 BGR (H, W, 3), shrunk to a longest edge."""
-    shown = Image.fromarray(np.ascontiguousarray(image[..., ::-1]))
+def shrunk(picture: Image.Image, edge: int) -> Image.Image:
+    """A copy whose longer side is no longer than ``edge`` pixels."""
+    shown = picture.copy()
     shown.thumbnail((edge, edge), Image.Resampling.LANCZOS)
     return shown
 

@@ -1,17 +1,17 @@
 """The views of a run's images, and its strong operations one by one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from PIL import Image
 
 from clsa_mm.datasets.transforms import LoadImage, MakeViews
 from clsa_mm.datasets.views.settings import RoleSettings
 from clsa_mm.datasets.views.strong_policy import StrongPolicy
-from clsa_mm.reports.images import ImageList, input_size, read_image, to_picture, view_settings, whole_view
+from clsa_mm.reports.images import ImageList, input_size, read_image, shrunk, view_settings, whole_view
 from clsa_mm.reports.markup import Markup, joined, number, picture, tag
 from clsa_mm.reports.run_facts import RunFacts
-from clsa_mm.visualization.drawn_views import make_rows
+from clsa_mm.visualization.drawn_views import make_rows, to_picture
+from clsa_mm.visualization.gallery import pool_examples
 
 _IMAGES, _EDGE, _GALLERY_EDGE = 4, 160, 128
 _POLICY = ('num_ops', 'prob', 'policy', 'ops', 'replacement')
@@ -35,7 +35,7 @@ def drawn_views(run: RunFacts, images: ImageList) -> Markup:
     for caption, pictures in rows:
         name = caption.rpartition(',')[0]
         shown = [
-            tag('figure', picture(_shrunk(view), f'{title} of {name}'), tag('figcaption', title))
+            tag('figure', picture(shrunk(view, _EDGE), f'{title} of {name}'), tag('figcaption', title))
             for title, view in zip([name, *titles[1:]], pictures, strict=True)
         ]
         strips.append(tag('div', *shown, class_='strip', tabindex='0', role='group', aria_label=name))
@@ -59,20 +59,17 @@ def gallery(run: RunFacts, images: ImageList) -> Markup:
         raise ValueError('The views of this run have no strong operations.')
     read = [whole_view(read_image(images.whole_path(i)), input_size(run)) for i in _spread(images, _IMAGES)]
     image = max(read, key=lambda shown: np.ptp(shown, axis=2).mean())  # the most colourful one
-    figures = [_operation(policy, image, name, limits) for name, limits in policy.pool.items()]
+    figures = [_operation(name, examples) for name, examples in pool_examples(image, policy, 3).items()]
     drawn = f'{policy.num_ops} are drawn for a view, each applied with probability {number(policy.prob)}.'
     return joined([tag('p', drawn, class_='note'), tag('div', *figures, class_='gallery')])
 
 
-def _operation(policy: StrongPolicy, image: np.ndarray, name: str, limits: tuple[float, float]) -> Markup:
-    low, high = limits
-    magnitudes = [low] if low == high else [low, (low + high) / 2, high]
+def _operation(name: str, examples: Sequence[tuple[float | None, np.ndarray]]) -> Markup:
     cells = []
-    for magnitude in magnitudes:
-        result = policy.apply(image, [(name, magnitude)], np.random.default_rng(0))
-        said = name if low == high else f'{name} {number(magnitude)}'
-        below = '' if low == high else number(magnitude)
-        cells.append(tag('div', picture(to_picture(result, _GALLERY_EDGE), said), below))
+    for magnitude, result in examples:
+        below = '' if magnitude is None else number(magnitude)
+        shown = picture(shrunk(to_picture(result), _GALLERY_EDGE), f'{name} {below}'.rstrip())
+        cells.append(tag('div', shown, below))
     return tag('figure', tag('figcaption', name), tag('div', *cells, class_='row'))
 
 
@@ -83,12 +80,6 @@ def _spread(images: ImageList, number: int) -> list[int]:
     if not found:
         raise ValueError(f'None of the images looked at in {images.folder} can be read.')
     return found
-
-
-def _shrunk(view: Image.Image) -> Image.Image:
-    shown = view.copy()
-    shown.thumbnail((_EDGE, _EDGE), Image.Resampling.LANCZOS)
-    return shown
 
 
 def by_role(settings: Mapping[str, Mapping]) -> str:

@@ -10,6 +10,7 @@ from PIL import Image
 from clsa_mm.datasets.transforms import MakeViews
 from clsa_mm.datasets.views.crop import Box, resize_box
 from clsa_mm.datasets.views.settings import View
+from clsa_mm.datasets.views.strong_policy import StrongPolicy
 from clsa_mm.given_numbers import check_numbers
 from clsa_mm.visualization.drawn_views import Row, to_picture
 from clsa_mm.visualization.style import TWO_COLUMNS, label, styled
@@ -59,11 +60,26 @@ def operation_examples(
     check_numbers('operation_examples', whole=True, low=2, steps=steps)
     edge = min(image.shape[:2])
     top, left = ((side - edge) // 2 for side in image.shape[:2])
-    image = resize_box(image, Box(top, left, edge, edge), view.size)
+    return pool_examples(resize_box(image, Box(top, left, edge, edge), view.size), view.strong, steps)
+
+
+def pool_examples(
+    image: np.ndarray, policy: StrongPolicy, steps: int
+) -> dict[str, list[tuple[float | None, np.ndarray]]]:
+    """Apply each operation of a policy's pool to an image as it is.
+
+    Args:
+        image: uint8 BGR of shape (H, W, 3).
+        policy: Whose operations and ranges are taken.
+        steps: As of :func:`operation_examples`.
+
+    Returns:
+        As of :func:`operation_examples`.
+    """
     examples = {}
-    for name, (low, high) in view.strong.pool.items():
+    for name, (low, high) in policy.pool.items():
         magnitudes = [*map(float, np.linspace(low, high, steps))] if low != high else [low]
-        pictures = [view.strong.apply(image, [(name, m)], np.random.default_rng(0)) for m in magnitudes]
+        pictures = [policy.apply(image, [(name, m)], np.random.default_rng(0)) for m in magnitudes]
         shown = magnitudes if low != high else [None]
         examples[name] = [*zip(shown, pictures, strict=True)]
     return examples
