@@ -1,9 +1,7 @@
 """Scores of single images, against a loop over equation 3, and the tool that draws them."""
 
-import importlib.util
 import statistics
 import sys
-from pathlib import Path
 
 import pytest
 import reference
@@ -11,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from mmengine.registry import DATASETS, MODELS
 from small_runs import RandomViews, small_model
+from tool_modules import load_tool
 
 from clsa_mm.checkpoints.read import CheckpointError
 from clsa_mm.evaluation import query_scores
@@ -18,8 +17,6 @@ from clsa_mm.evaluation.frozen_model import build_pretrained_model
 from clsa_mm.evaluation.query_scores import role_scores
 from clsa_mm.evaluation.score_statistics import query_statistics, temperature_of
 from clsa_mm.models import Bank, DDMHead
-
-TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/plot_scores.py'
 
 
 @pytest.mark.parametrize('temperature', [0.05, 0.2])
@@ -117,10 +114,7 @@ def test_a_checkpoint_that_does_not_fit(saved):
 
 @pytest.fixture
 def tool():
-    spec = importlib.util.spec_from_file_location('plot_scores', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool('analysis_tools/plot_scores.py')
 
 
 def test_tool(saved, tool, tmp_path, monkeypatch, capsys):

@@ -1,12 +1,12 @@
 """plot_knn_views.py on logs, and on checkpoints, which tools/knn.py measures the same."""
 
-import importlib.util
 import sys
 from pathlib import Path
 
 import pytest
 import torch
 from mmengine.registry import MODELS
+from tool_modules import load_tool
 from written_runs import write_run
 
 ROOT = Path(__file__).parents[2]
@@ -14,11 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def tool():
-    path = ROOT / 'tools/analysis_tools/plot_knn_views.py'
-    spec = importlib.util.spec_from_file_location('plot_knn_views', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool('analysis_tools/plot_knn_views.py')
 
 
 def run(tool, monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:

@@ -1,17 +1,14 @@
 """Lines, bands and points against hand values."""
 
-import importlib.util
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from tool_modules import load_tool
 from written_runs import write_run
 
 from clsa_mm.visualization import draw_curves, read_run
 from clsa_mm.visualization.curves import SCORE_FIGURES, lacking, read_named_runs, seeds_curve
-
-TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/plot_curves.py'
 
 
 def line_of(axes, name):
@@ -142,10 +139,7 @@ def test_names(tmp_path):
 
 @pytest.fixture
 def tool():
-    spec = importlib.util.spec_from_file_location('plot_curves', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool('analysis_tools/plot_curves.py')
 
 
 def test_tool(runs, tmp_path, tool, monkeypatch, capsys):

@@ -1,17 +1,16 @@
 """Pictures of augmentations: what is drawn, against PIL and against the views of a training."""
 
-import importlib.util
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
+from tool_modules import load_tool
 
 from clsa_mm.datasets.transforms import MakeViews
 from clsa_mm.visualization.gallery import draw_operations, draw_views, operation_examples, strong_view
 
-TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/plot_augmentations.py'
 CONFIG = Path(__file__).parents[2] / 'configs/clsa_r50_8xb32_200e.py'
 SIZE = 40
 TABLE_1 = dict(
@@ -90,10 +89,7 @@ def test_one_magnitude(view, image):
 
 @pytest.fixture
 def tool(monkeypatch):
-    spec = importlib.util.spec_from_file_location('plot_augmentations', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool('analysis_tools/plot_augmentations.py')
 
 
 def test_tool(image, tmp_path, tool, monkeypatch):
