@@ -7,10 +7,14 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
+from mmengine.config import Config
 from small_runs import small_model
 from torch import nn
 
+from clsa_mm.checkpoints.convert import convert
+from clsa_mm.checkpoints.read import read_checkpoint
 from clsa_mm.datasets import ImageFolder, LabelledFolder
+from clsa_mm.datasets.imagenet_subset import ImageNetSubset
 from clsa_mm.datasets.isolated import each_isolated
 from clsa_mm.datasets.seeded_sampler import SeededSampler
 from clsa_mm.datasets.transforms import LoadImage, MakeView, StrongAugment
@@ -29,6 +33,7 @@ from clsa_mm.engine import (
     WatchHook,
 )
 from clsa_mm.engine.heartbeats import Heartbeats
+from clsa_mm.engine.time_limits import limit_waiting
 from clsa_mm.evaluation import DrawnViews, lidar, rankme, train_class_svms, voc_average_precision
 from clsa_mm.evaluation.accuracy import top_accuracies
 from clsa_mm.evaluation.knn import weighted_knn
@@ -55,6 +60,8 @@ from clsa_mm.models.losses import (
 from clsa_mm.models.queues.key_queue import KeyQueue
 from clsa_mm.models.selfsup.unmix import UnMix
 from clsa_mm.models.split_batch_norm import SplitBN
+from clsa_mm.pretraining.folder import look_at_folder
+from clsa_mm.pretraining.networks import find_network
 from clsa_mm.pretraining.progress import Progress
 from clsa_mm.visualization import RunLog, draw_curves, save_figure
 from clsa_mm.visualization.curves import seeds_curve
@@ -196,6 +203,18 @@ def svms(cost: object = 1.0, **settings: object) -> list:
     pytest.importorskip('sklearn')
     features = np.eye(6)
     return train_class_svms(features, np.arange(6)[:, None] % 2, features, [cost], **settings)
+
+
+def look_at(**settings: object) -> object:
+    return look_at_folder(workers=1, **settings)
+
+
+def network(**settings: object) -> object:
+    return find_network(size=32, smallest=32, small_stem=False, narrow=False, **settings)
+
+
+def subset(**settings: object) -> object:
+    return ImageNetSubset(**(dict(data_root='never', subset='never.txt') | settings))
 
 
 INTERVALS = (InterruptHook, LogHistoryHook, MomentumQueueHook, RankDriftHook, WatchHook)
@@ -417,3 +436,33 @@ def test_nothing_to_draw() -> None:
         seeds_curve([log], 'loss', 'hour')
     with pytest.raises(ValueError, match='no views to draw'):
         draw_views(['original'], [])
+
+
+def test_names_and_paths() -> None:
+    for call, name, values in (
+        (read_checkpoint, 'path', (3, None, '')),
+        (look_at, 'folder', (None, '', 3)),
+        (network, 'name', (None, '', 18)),
+        (subset, 'subset', (None, '')),
+        (subset, 'data_root', (None, '')),
+    ):
+        for value in values:
+            with pytest.raises(ValueError, match=f'{name}={value!r} must be a name or a path'):
+                call(**{name: value})
+
+
+@pytest.mark.parametrize('argument', ['target', 'source'])
+def test_formats(argument: str) -> None:
+    with pytest.raises(ValueError, match=f"{argument}='MM' must be one of .*torchvision"):
+        convert({}, **(dict(target='mm') | {argument: 'MM'}))
+
+
+def test_time_limits() -> None:
+    for value in (NAN, -1, '300'):
+        with pytest.raises(ValueError, match=f'val_dataloader: timeout={value!r} must be a finite number'):
+            limit_waiting(Config(dict(val_dataloader=dict(num_workers=1, timeout=value))))
+
+
+def test_an_empty_data_set_has_no_order() -> None:
+    with pytest.raises(ValueError, match='the data set is empty'):
+        SeededSampler([])

@@ -20,6 +20,7 @@ from clsa_mm.checkpoints.safe_pickle import dump_arrays
 from clsa_mm.checkpoints.targets import TARGETS, Target
 from clsa_mm.checkpoints.unfinished import unfinished
 from clsa_mm.checkpoints.whole import hash_file
+from clsa_mm.given_names import check_choice
 
 FORMATS = tuple(TARGETS)
 # What a training checkpoint has beside the model.
@@ -72,7 +73,9 @@ def convert(checkpoint: Mapping, target: str, source: str | None = None) -> Conv
     Raises:
         CheckpointError: If the checkpoint has no backbone in the source's layout, or the target's library
             has none such.
+        ValueError: If ``target`` or ``source`` is no format.
     """
+    check_choice('convert', FORMATS, target=target, **({} if source is None else dict(source=source)))
     detected = detect_layout(checkpoint)
     parts = take_apart(checkpoint, source)
     if not parts.get('backbone') or (source and not _agree(source, detected)):

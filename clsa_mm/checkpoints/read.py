@@ -23,6 +23,7 @@ from clsa_mm.checkpoints.claims import check_claims, is_archive
 from clsa_mm.checkpoints.plain_pickle import ClaimError
 from clsa_mm.checkpoints.safe_pickle import load_arrays
 from clsa_mm.checkpoints.whole import file_sha256, flaw_by_hash, hash_file, irregular
+from clsa_mm.given_names import check_names
 
 # The convention of torch.hub and OpenMMLab: sha256 in the name. Eight digits can also be a date.
 _HASH_IN_NAME = re.compile(r'-(?!20\d{6}\.)([0-9a-f]{8,64})\.\w+$')
@@ -48,9 +49,11 @@ def read_checkpoint(path: str | Path) -> dict:
         The saved dictionary, on the CPU; numpy arrays of a ``.pkl`` as tensors.
 
     Raises:
+        ValueError: If ``path`` is no path.
         FileNotFoundError: If there is no such file.
         CheckpointError: If the file is no checkpoint, is damaged, or needs more than the above.
     """
+    check_names('read_checkpoint', path=path)
     path = Path(path).expanduser()
     if path.is_dir():
         raise FileNotFoundError(f'{path} is a folder, not a checkpoint file; name a file in it.')

@@ -6,6 +6,8 @@ from mmengine.fileio import list_from_file
 from mmengine.registry import DATASETS
 from mmpretrain.datasets import ImageNet
 
+from clsa_mm.given_names import check_names
+
 SUBSETS_URL = 'https://github.com/google-research/simclr/tree/master/imagenet_subsets'
 
 
@@ -26,10 +28,11 @@ class ImageNetSubset(ImageNet):
     Raises:
         FileNotFoundError: If the list or the training set is missing, or an image that is listed.
         ValueError: If the training set has not one folder for each class, or the list is empty or of
-            another kind.
+            another kind, or ``data_root`` or ``subset`` no path.
     """
 
     def __init__(self, data_root: str, subset: str, **kwargs) -> None:
+        check_names('ImageNetSubset', data_root=data_root, subset=subset)
         path = os.path.join(data_root, subset)
         if not os.path.isfile(path):
             raise FileNotFoundError(

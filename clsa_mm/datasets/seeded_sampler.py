@@ -74,13 +74,15 @@ class SeededSampler(DefaultSampler):
         round_up: Repeat samples so that every rank has as many. Defaults to True.
 
     Raises:
-        ValueError: If the seed is not as above.
+        ValueError: If the seed is not as above, or the data set has no samples.
     """
 
     def __init__(
         self, dataset: Dataset, shuffle: bool = True, seed: int | None = None, round_up: bool = True
     ) -> None:
         check_numbers('SeededSampler', whole=True, low=0, seed=seed)
+        if not len(dataset):
+            raise ValueError('SeededSampler: the data set is empty; check its folder.')
         super().__init__(dataset, shuffle, seed, round_up)
 
     def __iter__(self) -> Iterator[SeededIndex]:

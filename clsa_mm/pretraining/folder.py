@@ -13,6 +13,7 @@ from clsa_mm.datasets.corrupt_files import CorruptImageError
 from clsa_mm.datasets.image_folder import ImageFolder
 from clsa_mm.datasets.isolated import each_isolated
 from clsa_mm.datasets.transforms.load_image import LoadImage
+from clsa_mm.given_names import check_names
 
 # Files that are decoded at most; of a larger folder a random choice.
 _LOOK_AT = 2000
@@ -63,8 +64,9 @@ def look_at_folder(folder: str | Path, workers: int) -> FolderFacts:
 
     Raises:
         FileNotFoundError: If the folder does not exist, or there is no image in it.
-        ValueError: If none of those looked at can be decoded.
+        ValueError: If ``folder`` is no path, or none of those looked at can be decoded.
     """
+    check_names('look_at_folder', folder=folder)
     dataset = ImageFolder(data_prefix=str(folder))
     chosen = np.random.default_rng(0).permutation(len(dataset))[:_LOOK_AT]
     paths = [dataset.get_data_info(int(i))['img_path'] for i in chosen]

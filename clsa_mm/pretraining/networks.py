@@ -10,6 +10,8 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from clsa_mm.given_names import check_names
+
 TIMM = 'timm/'
 _RESNET = re.compile(r'resnet(18|34|50|101|152)')
 # Of a zoo's backbone: where its weights came from and what a fine-tuning froze.
@@ -49,8 +51,9 @@ def find_network(name: str, size: int, smallest: int, small_stem: bool, narrow: 
         narrow: For ResNets: a quarter of the channels.
 
     Raises:
-        ValueError: If there is no such name, or the network does not take such images.
+        ValueError: If ``name`` is no text, there is no such name, or the network does not take such images.
     """
+    check_names('find_network', name=name)
     config = _config_of(name, small_stem, narrow)
     try:
         backbone = _build(config)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
+from clsa_mm.durations import duration
 from clsa_mm.given_numbers import check_numbers
 from clsa_mm.printable import printable
 from clsa_mm.visualization.run_log import parse_row
@@ -125,13 +126,3 @@ class Progress:
         encoding = self.out.encoding or 'ascii'
         self.out.write(text.encode(encoding, 'replace').decode(encoding) + end)
         self.out.flush()
-
-
-def duration(seconds: float) -> str:
-    """A length of time in the two units that matter, such as ``2 h 5 min``."""
-    minutes, rest = divmod(round(max(0.0, seconds)), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    units = [(days, 'd'), (hours, 'h'), (minutes, 'min'), (rest, 's')]
-    first = next((i for i, (number, _) in enumerate(units) if number), 3)
-    return ' '.join(f'{number} {unit}' for number, unit in units[first : first + 2])

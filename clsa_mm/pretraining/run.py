@@ -10,9 +10,10 @@ from pathlib import Path
 
 from clsa_mm.checkpoints.newest import newest_whole
 from clsa_mm.checkpoints.unfinished import write_text
+from clsa_mm.durations import duration
 from clsa_mm.pretraining.export import export_backbone
 from clsa_mm.pretraining.lock import locked
-from clsa_mm.pretraining.progress import Progress, duration
+from clsa_mm.pretraining.progress import Progress
 from clsa_mm.pretraining.recipe import Recipe, Wishes, first_recipe
 from clsa_mm.pretraining.rules import MOST_EPOCHS
 from clsa_mm.pretraining.training import (

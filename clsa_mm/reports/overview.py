@@ -3,11 +3,12 @@
 import re
 from collections.abc import Mapping, Sequence
 
+from clsa_mm.durations import duration
 from clsa_mm.reports.config_difference import base_of, differences, differing
 from clsa_mm.reports.images import training_folder
 from clsa_mm.reports.markup import Markup, folded, joined, number, section, table, tag
 from clsa_mm.reports.run_facts import RunFacts
-from clsa_mm.reports.verdict import LEARNT, NOT_LEARNT, Verdict, best_linear, key_figures, length
+from clsa_mm.reports.verdict import LEARNT, NOT_LEARNT, Verdict, best_linear, key_figures
 
 _OPEN = 12  # differences that show at once
 _LOOKS = {LEARNT: 'verdict good', NOT_LEARNT: 'verdict bad'}
@@ -71,7 +72,7 @@ def _facts(run: RunFacts) -> Mapping[str, object]:
         'images': f'{"?" if run.images is None else number(run.images)} in {training_folder(run) or "?"}',
         'corrupt files': number(sum(run.corrupt.values())),
         'start': start + starts or unknown,
-        'length': length(run.seconds) if run.seconds else unknown,
+        'length': duration(run.seconds) if run.seconds else unknown,
         'iterations': number(run.iterations),
         'images per optimizer step': unknown if run.batch is None else number(run.batch),
         's per iteration': unknown if seconds is None else number(seconds),

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from clsa_mm.durations import duration
 from clsa_mm.reports.markup import number
 from clsa_mm.reports.run_facts import RunFacts
 
@@ -67,17 +68,6 @@ def judge(run: RunFacts, neighbours: Neighbours | None = None) -> Verdict:
     return Verdict(_what(run), state, evidence, _warnings(run))
 
 
-def length(seconds: float) -> str:
-    """A time in words: ``8 min 20 s``, ``3 h 5 min``."""
-    if seconds < 60:
-        return f'{seconds:.0f} s'
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f'{minutes} min {rest} s'
-    hours, minutes = divmod(minutes, 60)
-    return f'{hours} h {minutes} min' if hours < 48 else f'{hours // 24} d {hours % 24} h'
-
-
 def late_mean(values: list[float]) -> float:
     """Mean of the last tenth of a figure's values."""
     last = values[-max(1, round(_LAST_SHARE * len(values))) :]
@@ -95,7 +85,7 @@ def _what(run: RunFacts) -> str:
     depth = run.setting('model.backbone.depth')
     network = f' with a {backbone}{"" if depth is None else f"-{depth}"}' if backbone else ''
     images = '' if run.images is None else f' on {number(run.images)} images'
-    took = f' in {length(run.seconds)}' if run.seconds else ''
+    took = f' in {duration(run.seconds)}' if run.seconds else ''
     epochs = run.values('epoch')
     passes = f' ({number(epochs[-1])} epochs)' if epochs and epochs[-1] > 1 else ''
     return f'{model}{network}, {number(run.iterations)} iterations{passes}{images}{took}.'
@@ -182,7 +172,7 @@ def key_figures(run: RunFacts) -> Mapping[str, str]:
     if run.images is not None:
         found['images'] = number(run.images)
     if run.seconds:
-        found['length'] = length(run.seconds)
+        found['length'] = duration(run.seconds)
     if (seconds := run.seconds_per_iteration) is not None:
         found['s per iteration'] = f'{seconds:.3g}'
     if (share := run.waiting) is not None:

@@ -5,7 +5,8 @@ import io
 import pytest
 from mmengine.visualization import LocalVisBackend
 
-from clsa_mm.pretraining.progress import Progress, duration
+from clsa_mm.durations import duration
+from clsa_mm.pretraining.progress import Progress
 
 
 class Terminal(io.StringIO):
