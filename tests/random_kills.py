@@ -44,8 +44,9 @@ CONFIG = ROOT / 'configs/cifar10/clsa_r18_1xb256_200e_cifar10.py'
 # Of the pipe to this process, in the environment of a run.
 PIPE = 'CLSA_MM_ANNOUNCE'
 EPOCHS, ITERATIONS, GLOBAL_BATCH = 4, 6, 8
-# How long a rank may wait for one that is gone, and a run may take, in seconds.
-PATIENCE = 120.0
+# How long a rank may wait for one that is gone, and a run may take, in seconds. Where rank 0 is killed before
+# it opens torch's store, the others knock for a whole time-out of the process group, wait, and knock again.
+PATIENCE = 240.0
 TARGETS = ('main', 'saving', 'worker')
 
 
@@ -142,7 +143,7 @@ def write_config(folder: Path, processes: int) -> None:
     options |= {f'train_dataloader.dataset.views.{r}.size': small_sizes(v.size, r) for r, v in views.items()}
     options |= {
         'model.backbone.drop_path_rate': 0.3,
-        'env_cfg.dist_cfg.timeout': int(PATIENCE) // 2,
+        'env_cfg.dist_cfg.timeout': int(PATIENCE) // 4,
         'optim_wrapper.accumulative_counts': 3,
         'train_cfg.max_epochs': EPOCHS,
         'train_dataloader.batch_size': GLOBAL_BATCH // processes,
