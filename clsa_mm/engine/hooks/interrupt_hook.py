@@ -76,7 +76,7 @@ class InterruptHook(Hook):
             _listening.add(os.getpid())
         loops = [loop for loop in (runner.train_loop, runner.val_loop) if loop is not None]
         for loader in (loop.dataloader for loop in loops if isinstance(loop.dataloader, DataLoader)):
-            loader.worker_init_fn = partial(_outlive_signal, loader.worker_init_fn)
+            let_workers_outlive_signals(loader)
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict | None = None
@@ -202,8 +202,17 @@ os.register_at_fork(
 )
 
 
+def let_workers_outlive_signals(loader: DataLoader) -> None:
+    """Let a loader's data workers go on after a signal that came to all processes of the run.
+
+    Args:
+        loader: Changed in place, for the workers that it starts from now on.
+    """
+    loader.worker_init_fn = partial(_outlive_signal, loader.worker_init_fn)
+
+
 def _outlive_signal(initialise: Any, worker: int) -> None:
-    """Let a data worker go on after a signal that came to all processes of the run."""
+    """Initialise a data worker."""
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     # In a thread, for it can tell who sent the signal: the parent ends a worker by a single SIGTERM.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
