@@ -152,7 +152,7 @@ class AtomicCheckpointHook(CheckpointHook):
         from_here = source is None or Path(source).resolve().parent in {
             folder.resolve() for folder in self._folders(runner)
         }
-        numbers = json.loads(record.read_text()) if from_here and record.exists() else []
+        numbers = _numbers(runner, record) if from_here else []
         done = runner.epoch if self.by_epoch else runner.iter
         runner.message_hub.update_info('keep_ckpt_ids', [number for number in numbers if number <= done])
         info = runner.message_hub.runtime_info
@@ -243,3 +243,17 @@ class AtomicCheckpointHook(CheckpointHook):
                 f'{error} {remedy(error, Path(self.out_dir))} {left}. To wait instead where this happens, '
                 'set default_hooks.checkpoint.write_retries.'
             ) from error
+
+
+def _numbers(runner: Runner, record: Path) -> list[int]:
+    """The numbers that a run has noted; none where the file is damaged, so that what it has written stays."""
+    if not record.exists():
+        return []
+    try:
+        found = json.loads(record.read_bytes()) if record.is_file() else None
+    except (ValueError, RecursionError):
+        found = None
+    if isinstance(found, list) and all(type(number) is int for number in found):
+        return found
+    runner.logger.warning(f'{record} is no list of numbers: the checkpoints that are there are kept.')
+    return []
