@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from threading import Thread, current_thread, main_thread
@@ -19,6 +20,7 @@ from torch.utils.data import DataLoader
 from clsa_mm.checkpoints.newest import INTERRUPTED, LAST
 from clsa_mm.checkpoints.whole import write_whole
 from clsa_mm.engine.hooks.accumulated_gradients_hook import AccumulatedGradientsHook
+from clsa_mm.engine.hooks.atomic_checkpoint_hook import AtomicCheckpointHook
 from clsa_mm.given_numbers import check_numbers
 
 # "Temporary failure, try again": EX_TEMPFAIL of sysexits.h.
@@ -49,6 +51,7 @@ class InterruptHook(Hook):
     Raises:
         ValueError: If ``minutes`` is not above 0 or ``interval`` is less than 1.
         SystemExit: In training, after a signal.
+        OSError: In training, if the checkpoint cannot be written.
     """
 
     # After everything else that belongs to an iteration.
@@ -138,9 +141,14 @@ class InterruptHook(Hook):
         for hook in runner.hooks:
             if isinstance(hook, AccumulatedGradientsHook):
                 hook.collect(runner)
+        runner.logger.info(f'Saving checkpoint at {runner.iter + 1} iterations')
+        atomic = isinstance(regular, AtomicCheckpointHook)
+        with regular.explained(runner) if atomic else nullcontext():
+            self._write(runner, regular)
+
+    def _write(self, runner: Runner, regular: CheckpointHook | None) -> None:
         folder = regular.out_dir if regular else runner.work_dir
         name = INTERRUPTED.format(runner.iter + 1)
-        runner.logger.info(f'Saving checkpoint at {runner.iter + 1} iterations')
         runner.save_checkpoint(
             folder,
             name,
@@ -149,8 +157,12 @@ class InterruptHook(Hook):
             by_epoch=False,
             backend_args=regular.backend_args if regular else None,
         )
+        path = str(Path(folder, name))
+        if isinstance(regular, AtomicCheckpointHook):
+            regular.note(runner, LAST, path)
+        elif is_main_process():
+            write_whole(Path(runner.work_dir, LAST), path.encode())
         if is_main_process():
-            write_whole(Path(runner.work_dir, LAST), str(Path(folder, name)).encode())
             _remove(Path(folder), but=name)
 
     def _drop_superseded(self, runner: Runner) -> None:
