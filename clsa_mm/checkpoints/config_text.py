@@ -35,6 +35,8 @@ _TRAINING_ARGUMENTS = (
 _TIMM_WEIGHTS = re.compile(r'pretrained|checkpoint_path|cache_dir')
 # Of a config's text, which has some ten thousand characters, and of the numbers that a backbone has.
 _LONGEST, _LARGEST = 1_000_000, 100_000
+# What parsing raises; of a list in a set TypeError, of a complex number's size OverflowError.
+_UNREADABLE = (SyntaxError, RecursionError, MemoryError, ValueError, TypeError, OverflowError)
 _building = threading.Lock()
 _DICTIONARIES = (ast.Call, ast.Dict)
 # The way out of errors.
@@ -64,7 +66,7 @@ def backbone_config(text: str) -> dict | None:
                 for entry in getattr(statement.value, 'keywords', ()):
                     if entry.arg == 'backbone':
                         return _literal(entry.value)
-    except (SyntaxError, RecursionError, MemoryError, ValueError) as error:
+    except _UNREADABLE as error:
         raise CheckpointError(
             f'The config in the checkpoint is not the plain data that mmengine writes: {error}'
         ) from error
@@ -85,14 +87,14 @@ def settings_of(text: str) -> dict[str, object]:
         CheckpointError: If the text is no Python, or absurdly long.
     """
     if len(text) > _LONGEST:
-        raise CheckpointError(f'The config in the checkpoint has {len(text)} characters: it is not read.')
+        raise CheckpointError(f'The saved config has {len(text)} characters: it is not read.')
     try:
         statements = [node for node in ast.parse(text).body if isinstance(node, ast.Assign)]
         settings: dict[str, object] = {}
         for statement in statements:
             _add_settings(settings, ast.unparse(statement.targets[0]), statement.value)
-    except (SyntaxError, RecursionError, MemoryError, ValueError) as error:
-        raise CheckpointError(f'The config in the checkpoint cannot be read: {error}') from error
+    except _UNREADABLE as error:
+        raise CheckpointError(f'The saved config cannot be read: {error}') from error
     return settings
 
 

@@ -195,6 +195,19 @@ class CorruptFiles:
         return int(words[0] % np.uint64(size))
 
 
+def reason_of(dataset: Dataset, index: int, error: BaseException) -> str:
+    """The file and what is wrong with it, in one line that a terminal shows as it stands.
+
+    Args:
+        dataset: Any.
+        index: Of the image.
+        error: What reading it raised; that of ``LoadImage`` names the file itself.
+    """
+    if isinstance(error, CorruptImageError):
+        return printable(error)
+    return printable(f'{path_of(dataset, index)}: {type(error).__name__}: {str(error).strip()}')
+
+
 def path_of(dataset: Dataset, index: int) -> str:
     """The file of an image, or its number where the data set does not tell.
 

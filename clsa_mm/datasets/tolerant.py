@@ -7,7 +7,7 @@ import numpy as np
 from mmengine.dataset import BaseDataset
 from torch.utils.data import Dataset
 
-from clsa_mm.datasets.corrupt_files import CorruptFiles, CorruptImageError, kind_of, path_of
+from clsa_mm.datasets.corrupt_files import CorruptFiles, CorruptImageError, kind_of, reason_of
 
 UNREADABLE = (CorruptImageError, OSError, AssertionError, cv2.error)
 """What our LoadImage and mmcv's LoadImageFromFile raise for a file that is missing or broken. Anything else
@@ -72,8 +72,7 @@ class _Tolerant:
         except CorruptImageError:
             raise
         except UNREADABLE as error:
-            reason = f'{path_of(self.dataset, idx)}: {type(error).__name__}: {error}'
-            raise CorruptImageError(reason, kind_of(error)) from error
+            raise CorruptImageError(reason_of(self.dataset, idx, error), kind_of(error)) from error
 
     def _blank(self, idx: int) -> dict | None:
         """The sample of a black image; the pipeline's first step, which loads, is left out."""

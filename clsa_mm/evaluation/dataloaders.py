@@ -8,7 +8,7 @@ from mmengine.registry import DATASETS, HOOKS
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from clsa_mm.datasets.corrupt_files import CorruptFile, CorruptFiles, kind_of
+from clsa_mm.datasets.corrupt_files import CorruptFile, CorruptFiles, kind_of, reason_of
 from clsa_mm.datasets.tolerant import UNREADABLE
 
 # Seconds that a batch may take: minutes, for a network drive under load.
@@ -50,8 +50,9 @@ class ReadableImages(Dataset):
             try:
                 return dict(self.dataset[(index + offset) % len(self)], unreadable=reason)
             except UNREADABLE as error:
-                self.corrupt.note((index + offset) % len(self), error)
-                reason = reason or f'{kind_of(error)}: {error}'
+                place = (index + offset) % len(self)
+                self.corrupt.note(place, error)
+                reason = reason or f'{kind_of(error)}: {reason_of(self.dataset, place, error)}'
         raise ValueError(f'None of the {len(self)} images can be read. One of them: {reason}')
 
 

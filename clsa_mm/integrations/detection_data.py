@@ -12,9 +12,14 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 
+from clsa_mm.datasets.corrupt_files import CorruptImageError
+from clsa_mm.datasets.transforms.load_image import LoadImage
 from clsa_mm.integrations.plain_xml import read_xml
+from clsa_mm.printable import printable
 
 __all__ = ['check_detection_data']
+
+_LARGEST = 2**31  # pixels; mmdet keeps corners as integers of the machine
 
 
 @dataclass
@@ -44,9 +49,10 @@ def check_detection_data(cfg: Config, splits: Sequence[str] = ('train', 'val')) 
 
     Raises:
         FileNotFoundError: If an annotation file or a data set's first image is not there.
-        ValueError: If annotations hold classes that are neither in ``metainfo.classes`` nor in
-            ``metainfo.ignored_classes``, or no box of the configured classes, or (in training) boxes without
-            area that nothing filters, or if a head's ``num_classes`` is not the number of classes.
+        ValueError: If a file is not in its format, or annotations hold classes that are neither in
+            ``metainfo.classes`` nor in ``metainfo.ignored_classes``, or no box of the configured classes, or
+            (in training) boxes without area that nothing filters, or if a head's ``num_classes`` is not the
+            number of classes.
     """
     if cfg.get('default_scope') != 'mmdet' or int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0))):
         return
@@ -85,8 +91,9 @@ def _check_dataset(dataset: Mapping, split: str, model: Mapping) -> None:
         _require(boxes.image, f'an image of the {split} data (mmdet reads only .jpg for annotations in .xml)')
     if split == 'train' and boxes.flat:
         raise ValueError(
-            f'{title}: {len(boxes.flat)} box(es) without area, the first in {boxes.flat[0]}, would make the '
-            'loss NaN. Mend them, or leave them out by filter_cfg=dict(bbox_min_size=1) in the dataset.'
+            f'{title}: {len(boxes.flat)} box(es) without area, the first in {printable(boxes.flat[0])}, '
+            'would make the loss NaN. Mend them, or leave them out by filter_cfg=dict(bbox_min_size=1) in '
+            'the dataset.'
         )
     _check_heads(model, classes)
     absent = [name for name in classes if not boxes.per_class[name]]
@@ -101,8 +108,8 @@ def _check_dataset(dataset: Mapping, split: str, model: Mapping) -> None:
 def _require(path: str, what: str) -> None:
     if not osp.isfile(path):
         raise FileNotFoundError(
-            f'There is no {path}, {what}. Put the data there, or change data_root, ann_file and data_prefix '
-            'of the dataset.'
+            f'There is no {printable(path)}, {printable(what)}. Put the data there, or change data_root, '
+            'ann_file and data_prefix of the dataset.'
         )
 
 
@@ -159,29 +166,52 @@ def _smallest(dataset: Mapping) -> float:
 def _read_voc(dataset: Mapping, source: str) -> _Boxes:
     folder = osp.join(dataset.get('data_root') or '', dataset.get('data_prefix', {}).get('sub_data_root', ''))
     boxes, smallest = _Boxes(), _smallest(dataset)
-    with open(source) as file:
-        names = [line.strip() for line in file if line.strip()]
-    if names:
-        boxes.image = osp.join(folder, dataset.get('img_subdir', 'JPEGImages'), f'{names[0]}.jpg')
+    with open(source, encoding='utf-8') as file:
+        try:
+            names = [line.rstrip('\r\n') for line in file]  # as mmdet reads it, with blanks
+        except UnicodeDecodeError as error:
+            raise ValueError(f'{source} is no list of names in UTF-8 ({error}): mend it.') from error
     for name in names:
         path = osp.join(folder, dataset.get('ann_subdir', 'Annotations'), f'{name}.xml')
+        image = osp.join(folder, dataset.get('img_subdir', 'JPEGImages'), f'{name}.jpg')
+        boxes.image = boxes.image or image
         _require(path, f'the annotations of {name} in {source}')
-        for item in read_xml(path).iterfind('object'):
+        root = read_xml(path)
+        _check_size(root, path, image)
+        for item in root.iterfind('object'):
             _count_voc(boxes, item, path, smallest)
     return boxes
+
+
+def _check_size(root: ET.Element, path: str, image: str) -> None:
+    """Refuse a size that mmdet cannot read, and where there is none, an image to measure that it cannot."""
+    try:
+        if root.find('size') is None:
+            LoadImage().transform(dict(img_path=image))
+        else:
+            for side in ('width', 'height'):
+                int(root.findtext(f'size/{side}'))
+    except CorruptImageError as error:
+        raise ValueError(f'{printable(path)} has no size, and its image cannot be read: {error}.') from error
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f'{printable(path)}: its size needs a width and a height in whole pixels ({error}). Mend it.'
+        ) from error
 
 
 def _count_voc(boxes: _Boxes, item: ET.Element, path: str, smallest: float) -> None:
     """Count one object; mmdet reads its corners as integers."""
     try:
-        left, top, right, bottom = (
+        left, top, right, bottom = corners = [
             int(float(item.findtext(f'bndbox/{side}'))) for side in ('xmin', 'ymin', 'xmax', 'ymax')
-        )
+        ]
+        if max(map(abs, corners)) >= _LARGEST:
+            raise ValueError(f'a corner lies at {max(corners, key=abs):.3g}')
         difficult = int(item.findtext('difficult') or 0)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(
-            f'{path}: the object {item.findtext("name")!r} needs a bndbox of four numbers, and 0 or 1 as '
-            f'difficult ({error}). Mend the file.'
+            f'{printable(path)}: the object {item.findtext("name")!r} needs a bndbox of four numbers, and 0 '
+            f'or 1 as difficult ({error}). Mend the file.'
         ) from error
     if difficult:
         boxes.ignored += 1
@@ -194,11 +224,17 @@ def _count_voc(boxes: _Boxes, item: ET.Element, path: str, smallest: float) -> N
 
 
 def _read_coco(dataset: Mapping, source: str) -> _Boxes:
-    with open(source) as file:
-        try:
-            content = json.load(file)
-        except json.JSONDecodeError as error:
-            raise ValueError(f'{source} is not a whole .json file ({error}): mend or replace it.') from error
+    try:
+        with open(source, encoding='utf-8') as file:
+            return _count_coco(dataset, json.load(file))
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        reason = f'{type(error).__name__}: {error}'
+        raise ValueError(
+            f"{source} is not a whole .json file in COCO's format ({printable(reason)}): mend or replace it."
+        ) from error
+
+
+def _count_coco(dataset: Mapping, content: Mapping) -> _Boxes:
     boxes = _Boxes()
     sizes = {image['id']: (image['width'], image['height']) for image in content['images']}
     if content['images']:
@@ -220,7 +256,7 @@ def _is_usable(annotation: Mapping, size: tuple[float, float] | None) -> bool:
     """Whether mmdet's ``CocoDataset`` keeps the box: at least a pixel wide and high, and in its image."""
     if size is None:
         return False
-    left, top, width, height = annotation['bbox']
+    left, top, width, height = map(float, annotation['bbox'])
     inside = max(0, min(left + width, size[0]) - max(left, 0)) * max(
         0, min(top + height, size[1]) - max(top, 0)
     )

@@ -2,6 +2,8 @@
 
 import xml.etree.ElementTree as ET
 
+from clsa_mm.printable import printable
+
 
 class _NoDoctype(ET.TreeBuilder):
     def doctype(self, name: str, public: str | None, system: str | None) -> None:
@@ -26,4 +28,6 @@ def read_xml(path: str) -> ET.Element:
     try:
         return ET.parse(path, ET.XMLParser(target=_NoDoctype())).getroot()
     except (ET.ParseError, ValueError) as error:
-        raise ValueError(f'{path} is not a whole, plain .xml file ({error}): mend or replace it.') from error
+        raise ValueError(
+            f'{printable(path)} is not a whole, plain .xml file ({error}): mend or replace it.'
+        ) from error

@@ -24,6 +24,8 @@ _WIDTH, _HEIGHT = 400, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 50, 12, 12, 36
 _MOST_POINTS, _MARKED = 300, 24
 _LINE = 14  # of text, in the picture's units
+# What is larger is not drawn, and smaller differences are none: sums, means and ticks stay finite.
+_LARGEST, _SMALLEST = 1e100, 1e-100
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Series:
 
     Attributes:
         name: For the legend.
-        points: (x, y) in the order of x; what is not finite is left out.
+        points: (x, y) in the order of x; what is not finite, or beyond 1e100, is left out.
         style: Colour and dash, >= 0.
         is_area: Whether it is filled down to 0.
     """
@@ -62,7 +64,7 @@ def chart(
         x_range: Of the horizontal axis. Defaults to None: that of the points.
     """
     shown = [(line, _thinned(line.points)) for line in series]
-    references = {name: level for name, level in (references or {}).items() if math.isfinite(level)}
+    references = {name: level for name, level in (references or {}).items() if _is_drawable(level)}
     every = [point for _, points in shown for point in points]
     if not every:
         return tag('figure', tag('figcaption', title), tag('p', 'No finite value.', class_='note'))
@@ -204,15 +206,19 @@ def _tick(value: float) -> str:
 
 def _range(values: Sequence[float], margin: float, from_zero: bool = False) -> Point:
     low, high = min(values), max(values)
-    if high - low <= 1e-9 * max(abs(low), abs(high)):
+    if high - low <= max(1e-9 * max(abs(low), abs(high)), _SMALLEST):
         spare = abs(high) * 0.02 or 0.5
         return low - spare, high + spare
     spare = margin * (high - low)
     return (low if from_zero else low - spare), high + spare
 
 
+def _is_drawable(value: float) -> bool:
+    return math.isfinite(value) and abs(value) <= _LARGEST
+
+
 def _thinned(points: Sequence[Point]) -> list[Point]:
-    finite = [point for point in points if all(map(math.isfinite, point))]
+    finite = [point for point in points if all(map(_is_drawable, point))]
     size = math.ceil(len(finite) / _MOST_POINTS)
     parts = [finite[i : i + size] for i in range(0, len(finite), size or 1)]
     return [(sum(x for x, _ in part) / len(part), sum(y for _, y in part) / len(part)) for part in parts]

@@ -1,6 +1,5 @@
 """What the files of a work dir tell about a run. They are read, and nothing of them is executed."""
 
-import json
 import math
 import re
 from collections import Counter
@@ -11,11 +10,13 @@ from pathlib import Path
 
 from clsa_mm.checkpoints.newest import newest_whole
 from clsa_mm.datasets.corrupt_files import REPORT
-from clsa_mm.visualization.run_log import RunLog, read_run
+from clsa_mm.visualization.run_log import RunLog, plain_json, read_run
 
 _LINE = re.compile(r'(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) - \S+ - (\w+) - ?(.*)')
 _ENTRY = re.compile(r'    ([A-Z][\w .,]*|sys\.platform|cudnn_benchmark|numpy_random_seed): (.*)')
-_BATCH = re.compile(r'Effective batch: (\d+) images per optimizer step.*; (\d+) images, (\d+) iterations')
+_BATCH = re.compile(
+    r'Effective batch: (\d{1,15}) images per optimizer step.*; (\d{1,15}) images, (\d{1,15}) iterations'
+)
 _SKIPPED = re.compile(r'is not finite in iteration \d+, which is skipped')
 _NOISE = re.compile(r'FileClient|HardDiskBackend')
 _MOST_WARNINGS = 20
@@ -182,6 +183,6 @@ def _linear(path: Path) -> dict | None:
 
 def _read_json(path: Path) -> object:
     try:
-        return json.loads(path.read_text(errors='replace'))
-    except (OSError, ValueError, RecursionError):
+        return plain_json(path.read_text(errors='replace')) if path.is_file() else None
+    except OSError:
         return None

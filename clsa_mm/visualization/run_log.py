@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from clsa_mm.checkpoints.config_text import settings_of
+from clsa_mm.checkpoints.read import CheckpointError
 
 # Named by mmengine after the time of a start.
 _START = re.compile(r'\d{8}_\d{6}')
+# Of a whole number that a float holds exactly.
+_DIGITS = 15
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ def read_run(folder: str | Path) -> RunLog:
 
     Raises:
         FileNotFoundError: If there is no log in it.
+        ValueError: If the last start's config is none.
     """
     folder = Path(folder)
     starts = sorted(path for path in folder.glob('*') if _START.fullmatch(path.name) and path.is_dir())
@@ -70,17 +74,14 @@ def read_run(folder: str | Path) -> RunLog:
             kept = {step: value for step, value in scalars.get(name, {}).items() if step < min(values)}
             scalars[name] = kept | values
     configs = [file for start in starts if (file := start / 'vis_data' / 'config.py').is_file()]
-    settings = settings_of(configs[-1].read_text()) if configs else {}
+    settings = _read_settings(configs[-1]) if configs else {}
     ordered = {name: sorted(values.items()) for name, values in scalars.items()}
     return RunLog(folder, ordered, settings, starts)
 
 
 def parse_row(line: str) -> tuple[int, dict[str, float]] | None:
     """Step and figures of a line of ``scalars.json``; None of one that is cut off or of another kind."""
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError:
-        return None
+    row = plain_json(line)
     if not isinstance(row, dict) or not isinstance(row.get('step'), int):
         return None
     values = {
@@ -89,6 +90,25 @@ def parse_row(line: str) -> tuple[int, dict[str, float]] | None:
         if name not in ('step', 'iter') and isinstance(value, int | float)
     }
     return row['step'], values
+
+
+def plain_json(text: str) -> object:
+    """What a text in JSON holds; None if it is none. Whole numbers of more than 15 digits become floats.
+
+    Args:
+        text: Of whatever origin.
+    """
+    try:
+        return json.loads(text, parse_int=lambda digits: (int if len(digits) <= _DIGITS else float)(digits))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _read_settings(file: Path) -> dict[str, object]:
+    try:
+        return settings_of(file.read_text(errors='replace'))
+    except CheckpointError as error:
+        raise ValueError(f'{file} is no config as mmengine writes it: remove it. {error}') from error
 
 
 def _read_scalars(file: Path) -> dict[str, dict[int, float]]:

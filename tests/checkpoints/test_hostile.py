@@ -122,6 +122,8 @@ def test_what_is_no_harm_is_read_as_torch_reads_it(new: bool, tmp_path: Path) ->
         ),
         ('model = dict(backbone=dict(rate=1e999))', 'is larger than any number'),
         ('#' * 2_000_000, 'has 2000000 characters, and at most'),
+        ('model = dict(backbone={[1]})', 'not the plain data'),
+        ('model = dict(backbone=dict(depth=1.7e308 + 1.7e308j))', 'not the plain data'),
     ],
 )
 def test_texts_that_are_too_much(text: str, message: str) -> None:

@@ -21,6 +21,7 @@ from clsa_mm.datasets import ImageFolder
 from clsa_mm.datasets.corrupt_files import KINDS, CorruptFiles, CorruptImageError, kind_of
 from clsa_mm.datasets.tolerant import make_tolerant
 from clsa_mm.datasets.transforms import LoadImage
+from clsa_mm.evaluation.dataloaders import ReadableImages
 from clsa_mm.printable import printable
 
 LOAD = [dict(type='LoadImage')]
@@ -179,6 +180,23 @@ def test_their_limit(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match=r'2 of 8 images in CustomDataset are corrupt, the limit is 1'):
         for i in range(8):
             dataset[i]
+
+
+@pytest.mark.parametrize('content', [b'GIF', b''])
+def test_what_is_said_of_a_file_is_a_line_that_shows_its_name(tmp_path: Path, content: bytes) -> None:
+    """Of the loaders of other libraries, too, in training as in kNN."""
+    init_default_scope('mmpretrain')
+    name = os.fsdecode(b'\xff\x1b[31m.jpg')
+    (classes(tmp_path / 'images') / 'cat' / name).write_bytes(content)
+    loader = [dict(type='LoadImageFromFile')]
+    dataset = CustomDataset(data_prefix=str(tmp_path / 'images'), pipeline=[*loader, *PACK])
+    (place,) = [i for i in range(len(dataset)) if dataset.get_data_info(i)['img_path'].endswith(name)]
+    said = ReadableImages(dataset)[place]['unreadable']
+    make_tolerant(dataset)
+    with pytest.raises(CorruptImageError) as error:
+        dataset.prepare_data._prepare(place)
+    for text in (said, str(error.value)):
+        assert text.isprintable() and r'cat/\udcff\x1b[31m.jpg' in text
 
 
 def test_their_faults_go_through(tmp_path: Path) -> None:

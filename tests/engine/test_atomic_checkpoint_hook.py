@@ -58,6 +58,24 @@ def test_a_list_in_the_checkpoint_deletes_nothing(tmp_path: Path, numbers: list[
     assert checkpoints(tmp_path) == [f'epoch_{number}.pth' for number in (2, 3, 7, 8, 9)]
 
 
+@pytest.mark.parametrize('content', ['{', '["../x", 1]', '{"a": 1}', '[' * 100_000, '\xff', None])
+def test_a_damaged_list_deletes_nothing(tmp_path: Path, content: str | None) -> None:
+    small_runner(tmp_path, 2, **KEEP_TWO).train()
+    record = tmp_path / 'kept_checkpoints.json'
+    record.unlink()
+    if content is None:
+        os.mkfifo(record)
+    else:
+        record.write_text(content, encoding='latin-1')
+    lines = []
+    runner = small_runner(tmp_path, 4, **KEEP_TWO)
+    runner.logger.warning = lambda line, *args: lines.append(line)
+    runner.train()
+    assert any('json is no list of numbers: the checkpoints that are there are kept' in x for x in lines)
+    assert checkpoints(tmp_path) == [f'epoch_{number}.pth' for number in (1, 2, 3, 4)]
+    assert record.read_text() == '[3, 4]'
+
+
 def test_a_checkpoint_from_elsewhere_deletes_nothing(tmp_path: Path) -> None:
     """Nor does it when this work dir has kept a list of its own."""
     for name in ('here', 'elsewhere'):

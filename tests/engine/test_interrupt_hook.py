@@ -141,6 +141,18 @@ def test_where_a_checkpoint_has_just_been_written(tmp_path: Path) -> None:
     assert names(tmp_path) == ['iter_4.pth', 'iter_8.pth']
 
 
+@pytest.mark.parametrize('options', [{}, dict(default_hooks__interrupt__minutes=1e-9)])
+def test_what_cannot_be_written_is_told_with_what_is_whole(tmp_path: Path, options: dict) -> None:
+    """As of the other checkpoints."""
+    small_runner(tmp_path, 1).train()
+    (tmp_path / 'latest_iter_7.pth' if options else tmp_path / 'latest_iter_8.pth').mkdir()
+    sends = [] if options else [Signals(signal.SIGTERM)]
+    done = run_in_child(lambda: small_runner(tmp_path, 2, hooks=sends, **options).train())
+    assert done.returncode == 1 and 'Is a directory' in done.stderr
+    assert f'The newest whole checkpoint is {tmp_path}/epoch_1.pth: go on from it with' in done.stderr
+    assert names(tmp_path) == ['epoch_1.pth', f'latest_iter_{7 if options else 8}.pth']
+
+
 class Watch(Hook):
     """Lets a minute pass with each iteration, and notes which checkpoints there are at its start."""
 

@@ -1,17 +1,21 @@
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from child_process import run_in_child
 from labelled_images import TinyModel, knn_config, loader_config, write_images
-from mmengine.registry import init_default_scope
+from mmengine.registry import TRANSFORMS, init_default_scope
 from mmengine.runner import Runner
+from torch.utils.data import get_worker_info
 
 import clsa_mm
 from clsa_mm.engine import KNNHook
@@ -292,3 +296,33 @@ def test_the_checkpoint_is_written_before(folder: Path, monkeypatch: pytest.Monk
     with pytest.raises(pytest.fail.Exception, match='in the measurement'):
         train(folder, 'run', [hook_config(folder, interval=1)])
     assert (folder / 'run' / 'epoch_1.pth').exists()
+
+
+@TRANSFORMS.register_module()
+class SignalToAll:
+    """A data worker's first image brings a signal to all processes of the run."""
+
+    def __init__(self, told: str) -> None:
+        self.told = Path(told)
+
+    def __call__(self, results: dict) -> dict:
+        if get_worker_info() is not None and not self.told.exists():
+            self.told.touch()
+            os.killpg(0, signal.SIGTERM)
+            time.sleep(0.2)
+        return results
+
+
+def test_its_workers_outlive_a_signal_to_all(folder: Path) -> None:
+    """As Slurm's preemption sends: the run saves and says by its status that it is to go on."""
+    knn = hook_config(folder, interval=1, num_workers=1)
+    knn['dataset']['pipeline'].insert(1, dict(type='SignalToAll', told=str(folder / 'told')))
+
+    def run() -> None:
+        os.setpgid(0, 0)
+        train(folder, 'run', [dict(type='InterruptHook'), knn])
+
+    done = run_in_child(run)
+    assert (folder / 'told').exists() and len(logged(folder, 'run')) == 1
+    assert done.returncode == 75, done.stderr
+    assert (folder / 'run/latest_iter_4.pth').exists()

@@ -118,7 +118,8 @@ def test_a_hostile_text_is_not_run(tmp_path):
     assert differences({}, {}, text, 'work_dir = 1')[1]
     assert not target.exists()
     for bad, message in (('model = (', 'cannot be read'), ('a' * 1_000_001, '1000001 characters'),
-                         ('x = ' + '(' * 10_000, 'cannot be read')):  # fmt: skip
+                         ('x = ' + '(' * 10_000, 'cannot be read'), ('x = {[1]}', 'cannot be read'),
+                         ('x = 1.7e308 + 1.7e308j', 'cannot be read')):  # fmt: skip
         with pytest.raises(CheckpointError, match=message):
             settings_of(bad)
     ((line,), _) = differences({}, {}, 'default_hooks = {"a\\n\\x1b[2J": 1}', '')

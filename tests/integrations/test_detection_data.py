@@ -166,6 +166,10 @@ def test_a_class_without_its_comma(tmp_path, style):
         ('<bndbox>', '<box>', r"a.xml: the object 'cat' needs a bndbox of four numbers"),
         ('<difficult>0', '<difficult>Unspecified', r"a.xml: the object 'cat' needs .* 0 or 1 as difficult"),
         ('</annotation>', '', r'a.xml is not a whole, plain .xml file'),
+        ('<xmin>10<', '<xmin>inf<', r"a.xml: the object 'cat' needs .* \(cannot convert float infinity"),
+        ('<xmax>30<', '<xmax>1e300<', r"a.xml: the object 'cat' needs .* \(a corner lies at 1e\+300\)"),
+        ('<width>64<', '<width>64.0<', r'a.xml: its size needs a width and a height in whole pixels'),
+        ('<width>64</width>', '', r'a.xml: its size needs a width and a height in whole pixels'),
     ],
 )
 def test_damaged_xml_is_named(tmp_path, old, new, message):
@@ -176,6 +180,67 @@ def test_damaged_xml_is_named(tmp_path, old, new, message):
     path.write_text(text.replace(old, new).replace('</bndbox>', '</box>' if new == '<box>' else '</bndbox>'))
     with pytest.raises(ValueError, match=message):
         check_detection_data(own_config(tmp_path, 'voc'))
+
+
+def test_an_image_that_is_to_be_measured_is_there(tmp_path):
+    """mmdet reads the images whose size is not in the XML, each before the training begins."""
+    write(tmp_path, 'voc')
+    path = tmp_path / 'Annotations' / 'b.xml'
+    path.write_text(path.read_text().replace('size>', 'measure>'))
+    check_detection_data(own_config(tmp_path, 'voc'))
+    image = tmp_path / 'JPEGImages' / 'b.jpg'
+    image.write_bytes(image.read_bytes()[:200])
+    with pytest.raises(ValueError, match=r'b.xml has no size, and its image cannot be read: .*b.jpg'):
+        check_detection_data(own_config(tmp_path, 'voc'))
+
+
+@pytest.mark.parametrize(
+    ('names', 'message'),
+    [
+        (b'a\n\xff\n', r'trainval.txt is no list of names in UTF-8'),
+        (b'a\n\nb\n', r'There is no .*Annotations/.xml, the annotations of  in'),
+        (b'a\n\x1b[31m\n', r'There is no .*Annotations/\\x1b\[31m.xml, the annotations of .*x1b'),
+    ],
+)
+def test_names_that_are_none_are_told(tmp_path, names, message):
+    write(tmp_path, 'voc')
+    (tmp_path / 'ImageSets/Main/trainval.txt').write_bytes(names)
+    with pytest.raises((ValueError, FileNotFoundError), match=message) as error:
+        check_detection_data(own_config(tmp_path, 'voc'))
+    assert str(error.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        dict(annotations=[dict(image_id=0, category_id=10, area=9, iscrowd=0)]),
+        *(
+            dict(annotations=[dict(image_id=0, category_id=10, area=9, bbox=bbox)])
+            for bbox in (None, [1, 2, 3], 'abcd', [1, 1, 10**400, 5])
+        ),
+        dict(annotations=[dict(image_id=[0], category_id=10, area=9, bbox=[1, 1, 9, 9])]),
+        dict(annotations=[dict(image_id=0, category_id=[1], area=9, bbox=[1, 1, 9, 9])]),
+        dict(annotations=3),
+        dict(images=[dict(id=0, file_name='a.jpg')]),
+        dict(images=[dict(id=0, width=None, height=48, file_name='a.jpg')]),
+        dict(images=None),
+    ],
+)
+def test_a_json_of_another_format_is_named(tmp_path, change):
+    write(tmp_path, 'coco')
+    path = tmp_path / 'annotations' / 'train.json'
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(ValueError, match=r"train.json is not a whole .json file in COCO's format"):
+        check_detection_data(own_config(tmp_path, 'coco'))
+
+
+@pytest.mark.parametrize('text', ['[1, 2]', '3', '[' * 100_000, f'{{"a": {"9" * 5000}}}'])
+def test_json_of_other_things_is_named(tmp_path, text):
+    write(tmp_path, 'coco')
+    path = tmp_path / 'annotations' / 'train.json'
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r'train.json is not a whole .json file'):
+        check_detection_data(own_config(tmp_path, 'coco'))
 
 
 def test_truncated_json_is_named(tmp_path):

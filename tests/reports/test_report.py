@@ -149,6 +149,28 @@ def test_damaged_files_leave_out_what_they_told(run, tmp_path):
     assert 'Corrupt files' not in answer
 
 
+def test_numbers_beyond_all_use_and_files_without_end_stop_no_report(run, tmp_path):
+    scalars = run / '20260101_100000' / 'vis_data' / 'scalars.json'
+    rows = [
+        f'{{"a": {"9" * 400}, "step": 3}}',
+        f'{{"a": 1, "step": {"9" * 400}}}',
+        f'{{"a": {"9" * 5000}, "step": 4}}',
+        '{"b": 1.7e308, "step": 3}\n{"b": -1.7e308, "step": 4}\n{"b": 7, "step": 5}',
+        '{"c": 5e-324, "step": 3}\n{"c": 1e-323, "step": 4}',
+        '[' * 200_000,
+    ]
+    scalars.write_text(scalars.read_text() + '\n'.join(rows) + '\n')
+    (run / 'a.json').write_text(f'{{"results": [{{"scores": {{"top1": {"9" * 400}}}}}]}}')
+    os.mkfifo(run / 'b.json')
+    (run / 'c.json').symlink_to('/dev/zero')
+    (run / 'corrupt_files.json').unlink()
+    os.mkfifo(run / 'corrupt_files.json')
+    page = Page(text_of(write_report([run], tmp_path / 'r.html')))
+    rows = page.rows()
+    assert rows['b'] == ['1.7e+308', '7', '-1.7e+308', '1.7e+308', '3'] and rows['iterations'] == ['12']
+    assert 'b. b from 7 to 7' in [a.get('aria-label') for a, _ in page.all('svg')]
+
+
 def test_settings_that_differ_from_the_config_of_that_name(run, tmp_path):
     base = load_config(ROOT / 'configs' / 'cifar10' / 'mocov2_r18_1xb256_200e_cifar10.py')
     base.model.queue_len = 77
@@ -258,3 +280,9 @@ def test_the_tool_writes_beside_the_run(run, capsys, monkeypatch):
     assert (run / 'report.html').is_file() and 'report.html' in capsys.readouterr().out
     with pytest.raises(SystemExit, match='has no log of a run'):
         tool.main([str(run / 'nothing')])
+    odd = run.rename(run.with_name('\x1b[31m\udcff'))
+    tool.main([str(odd), '--no-features'])
+    assert r'\x1b[31m\udcff/report.html' in capsys.readouterr().out
+    (odd / '20260101_100000' / 'vis_data' / 'config.py').write_text('model = (')
+    with pytest.raises(SystemExit, match=r'\\x1b.*config.py is no config as mmengine writes it: remove it'):
+        tool.main([str(odd), '--no-features'])

@@ -11,6 +11,7 @@ from pathlib import Path
 import clsa_mm  # noqa: F401  # isort: skip  checks the stack before anything of it is imported
 
 from clsa_mm.checkpoints.read import register_safe_loader
+from clsa_mm.printable import printable
 from clsa_mm.reports import write_report
 
 
@@ -48,8 +49,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             data=args.data,
         )
     except (OSError, ValueError) as error:
-        raise SystemExit(str(error)) from None
-    print(f'{path} ({path.stat().st_size / 1e6:.1f} MB)')
+        raise SystemExit(printable(error)) from None
+    print(f'{printable(path)} ({path.stat().st_size / 1e6:.1f} MB)')
 
 
 if __name__ == '__main__':

@@ -141,7 +141,7 @@ class AtomicCheckpointHook(CheckpointHook):
             self.backend_args = dict(backend='clsa_mm.whole_files', **patience)
         super().before_train(runner)
         if is_main_process() and isinstance(self.file_backend, WholeFiles):
-            with self._explained(runner):
+            with self.explained(runner):
                 Path(self.out_dir).mkdir(parents=True, exist_ok=True)
                 tempfile.TemporaryFile(dir=self.out_dir).close()
 
@@ -152,7 +152,7 @@ class AtomicCheckpointHook(CheckpointHook):
         from_here = source is None or Path(source).resolve().parent in {
             folder.resolve() for folder in self._folders(runner)
         }
-        numbers = json.loads(record.read_text()) if from_here and record.exists() else []
+        numbers = _numbers(runner, record) if from_here else []
         done = runner.epoch if self.by_epoch else runner.iter
         runner.message_hub.update_info('keep_ckpt_ids', [number for number in numbers if number <= done])
         info = runner.message_hub.runtime_info
@@ -169,8 +169,8 @@ class AtomicCheckpointHook(CheckpointHook):
         self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)
         numbers = self._count(runner, step)
-        with self._explained(runner):
-            self._note(runner, RECORD, json.dumps(numbers))
+        with self.explained(runner):
+            self.note(runner, RECORD, json.dumps(numbers))
             runner.save_checkpoint(
                 self.out_dir,
                 name,
@@ -181,7 +181,7 @@ class AtomicCheckpointHook(CheckpointHook):
                 backend_args=self.backend_args,
                 **self.args,
             )
-            self._note(runner, LAST, self.last_ckpt)
+            self.note(runner, LAST, self.last_ckpt)
             self._remove_outdated()
         if numbers:
             runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
@@ -201,7 +201,7 @@ class AtomicCheckpointHook(CheckpointHook):
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         """Write the best checkpoint, if it is, and then remove the one before."""
-        with self._explained(runner):
+        with self.explained(runner):
             super()._save_best_checkpoint(runner, metrics)
             self._remove_outdated()
 
@@ -210,7 +210,8 @@ class AtomicCheckpointHook(CheckpointHook):
             best = getattr(self, 'best_ckpt_path_dict', {}).values()
             self.file_backend.remove_outdated(self.last_ckpt, getattr(self, 'best_ckpt_path', None), *best)
 
-    def _note(self, runner: Runner, name: str, text: str) -> None:
+    def note(self, runner: Runner, name: str, text: str) -> None:
+        """Let the first process write a file in the work dir, whole and with the patience of a checkpoint."""
         if is_main_process():
             path = Path(runner.work_dir, name)
             with_patience(lambda: write_whole(path, text.encode()), self.write_retries, self.retry_seconds)
@@ -229,7 +230,7 @@ class AtomicCheckpointHook(CheckpointHook):
                     runner.logger.warning(f'Removed {path}, which a run was writing when it ended.')
 
     @contextmanager
-    def _explained(self, runner: Runner) -> Iterator[None]:
+    def explained(self, runner: Runner) -> Iterator[None]:
         """Say what to do about a write that fails, and what is left."""
         try:
             yield
@@ -243,3 +244,17 @@ class AtomicCheckpointHook(CheckpointHook):
                 f'{error} {remedy(error, Path(self.out_dir))} {left}. To wait instead where this happens, '
                 'set default_hooks.checkpoint.write_retries.'
             ) from error
+
+
+def _numbers(runner: Runner, record: Path) -> list[int]:
+    """The numbers that a run has noted; none where the file is damaged, so that what it has written stays."""
+    if not record.exists():
+        return []
+    try:
+        found = json.loads(record.read_bytes()) if record.is_file() else None
+    except (ValueError, RecursionError):
+        found = None
+    if isinstance(found, list) and all(type(number) is int for number in found):
+        return found
+    runner.logger.warning(f'{record} is no list of numbers: the checkpoints that are there are kept.')
+    return []

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from threading import Thread, current_thread, main_thread
@@ -19,6 +20,7 @@ from torch.utils.data import DataLoader
 from clsa_mm.checkpoints.newest import INTERRUPTED, LAST
 from clsa_mm.checkpoints.whole import write_whole
 from clsa_mm.engine.hooks.accumulated_gradients_hook import AccumulatedGradientsHook
+from clsa_mm.engine.hooks.atomic_checkpoint_hook import AtomicCheckpointHook
 from clsa_mm.given_numbers import check_numbers
 
 # "Temporary failure, try again": EX_TEMPFAIL of sysexits.h.
@@ -49,6 +51,7 @@ class InterruptHook(Hook):
     Raises:
         ValueError: If ``minutes`` is not above 0 or ``interval`` is less than 1.
         SystemExit: In training, after a signal.
+        OSError: In training, if the checkpoint cannot be written.
     """
 
     # After everything else that belongs to an iteration.
@@ -76,7 +79,7 @@ class InterruptHook(Hook):
             _listening.add(os.getpid())
         loops = [loop for loop in (runner.train_loop, runner.val_loop) if loop is not None]
         for loader in (loop.dataloader for loop in loops if isinstance(loop.dataloader, DataLoader)):
-            loader.worker_init_fn = partial(_outlive_signal, loader.worker_init_fn)
+            let_workers_outlive_signals(loader)
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict | None = None
@@ -138,9 +141,14 @@ class InterruptHook(Hook):
         for hook in runner.hooks:
             if isinstance(hook, AccumulatedGradientsHook):
                 hook.collect(runner)
+        runner.logger.info(f'Saving checkpoint at {runner.iter + 1} iterations')
+        atomic = isinstance(regular, AtomicCheckpointHook)
+        with regular.explained(runner) if atomic else nullcontext():
+            self._write(runner, regular)
+
+    def _write(self, runner: Runner, regular: CheckpointHook | None) -> None:
         folder = regular.out_dir if regular else runner.work_dir
         name = INTERRUPTED.format(runner.iter + 1)
-        runner.logger.info(f'Saving checkpoint at {runner.iter + 1} iterations')
         runner.save_checkpoint(
             folder,
             name,
@@ -149,8 +157,12 @@ class InterruptHook(Hook):
             by_epoch=False,
             backend_args=regular.backend_args if regular else None,
         )
+        path = str(Path(folder, name))
+        if isinstance(regular, AtomicCheckpointHook):
+            regular.note(runner, LAST, path)
+        elif is_main_process():
+            write_whole(Path(runner.work_dir, LAST), path.encode())
         if is_main_process():
-            write_whole(Path(runner.work_dir, LAST), str(Path(folder, name)).encode())
             _remove(Path(folder), but=name)
 
     def _drop_superseded(self, runner: Runner) -> None:
@@ -202,8 +214,17 @@ os.register_at_fork(
 )
 
 
+def let_workers_outlive_signals(loader: DataLoader) -> None:
+    """Let a loader's data workers go on after a signal that came to all processes of the run.
+
+    Args:
+        loader: Changed in place, for the workers that it starts from now on.
+    """
+    loader.worker_init_fn = partial(_outlive_signal, loader.worker_init_fn)
+
+
 def _outlive_signal(initialise: Any, worker: int) -> None:
-    """Let a data worker go on after a signal that came to all processes of the run."""
+    """Initialise a data worker."""
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     # In a thread, for it can tell who sent the signal: the parent ends a worker by a single SIGTERM.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})

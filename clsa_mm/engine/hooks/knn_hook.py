@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from clsa_mm.datasets.views.randomness import preserved_generators
+from clsa_mm.engine.hooks.interrupt_hook import let_workers_outlive_signals
 from clsa_mm.engine.hooks.report import report
 from clsa_mm.engine.unwrap import unwrap_model
 from clsa_mm.evaluation.dataloaders import build_in_order
@@ -123,6 +124,8 @@ class KNNHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Build the data loaders, so that wrong data fails now and not after the first interval."""
         self._prepare()
+        for loader in self._loaders.values():
+            let_workers_outlive_signals(loader)
         if self.score_before_train and runner.iter == 0:
             self._measure(runner, step=0)
 
