@@ -102,7 +102,7 @@ def choose(
     """
     steps = epochs * steps_per_epoch(data, batch)
     return [
-        Decision('train_dataloader.dataset.data_root', str(data.folder.absolute()), 'the folder'),
+        *_data_decisions(data),
         *_network_decisions(network, base),
         *_view_decisions(base, data, machine),
         *(_queue_decisions(data, batch, steps) if method in _WITH_QUEUE else ()),
@@ -111,6 +111,15 @@ def choose(
         *_machine_decisions(method, machine, batch, network),
         *_hook_decisions(data, epochs, method, init),
     ]
+
+
+def _data_decisions(data: FolderFacts) -> list[Decision]:
+    found = [Decision('train_dataloader.dataset.data_root', str(data.folder.absolute()), 'the folder')]
+    corrupt = round(sum(data.bad.values()) * data.images / data.looked_at)
+    if 2 * corrupt > max(10, data.images // 100):  # which is ImageFolder's limit
+        why = f'some {corrupt} files are corrupt; beyond twice as many the run stops'
+        found.append(Decision('train_dataloader.dataset.max_corrupt', 2 * corrupt, why))
+    return found
 
 
 def _network_decisions(network: Network, base: Mapping[str, Any]) -> list[Decision]:
