@@ -1,6 +1,6 @@
 """What a recipe is made of for a folder and a machine; docs/pretrain.md has these rules as a table."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -143,6 +143,27 @@ def _network_decisions(network: Network, base: Mapping[str, Any]) -> list[Decisi
     return found
 
 
+def smallest_view(base: Mapping[str, Any], sizes: ViewSizes) -> int:
+    """Pixels of the smallest view that a method takes.
+
+    Args:
+        base: The config that is inherited, loaded.
+        sizes: Of the views.
+    """
+    views = base['train_dataloader']['dataset']['views']
+    taken = [_size(role, view['size'], sizes) for role, view in views.items() if view.get('num_views', 1)]
+    return min(min(size) if isinstance(size, list | tuple) else size for size in taken)
+
+
+def _size(role: str, old: int | Sequence[int], sizes: ViewSizes) -> int | Sequence[int]:
+    """What becomes of a view's size in the config that is inherited."""
+    if sizes.weak == LARGEST_VIEW:
+        return old
+    if isinstance(old, list | tuple):
+        return [max(16, round(size * sizes.weak / LARGEST_VIEW / 8) * 8) for size in old]
+    return sizes.strong if role == 'strong' and old < LARGEST_VIEW else sizes.weak
+
+
 def _view_decisions(base: Mapping[str, Any], data: FolderFacts, machine: MachineFacts) -> list[Decision]:
     sizes = view_sizes(data, machine)
     small = sizes.weak + 8 > data.short_side  # rather than cut down for want of a GPU
@@ -152,13 +173,9 @@ def _view_decisions(base: Mapping[str, Any], data: FolderFacts, machine: Machine
         if not view.get('num_views', 1) or sizes.weak == LARGEST_VIEW:
             continue
         name = f'train_dataloader.dataset.views.{role}'
-        old, area = view['size'], None
-        if isinstance(old, list | tuple):
-            new = [max(16, round(size * sizes.weak / LARGEST_VIEW / 8) * 8) for size in old]
-        elif role == 'strong' and old < LARGEST_VIEW:
-            new, area = sizes.strong, (0.1, 0.6) if sizes.strong * 2 > sizes.weak else None
-        else:
-            new = sizes.weak
+        new, area = _size(role, view['size'], sizes), None
+        if role == 'strong' and new == sizes.strong and sizes.strong * 2 > sizes.weak:
+            area = (0.1, 0.6)
         found.append(Decision(f'{name}.size', new, why))
         if area:
             found.append(Decision(f'{name}.area', area, 'a larger part of few pixels, as on CIFAR-10'))
@@ -230,7 +247,10 @@ def _optimizer_decisions(base: Mapping[str, Any], batch: int, steps: int, networ
 def _machine_decisions(method: str, machine: MachineFacts, batch: int, network: Network) -> list[Decision]:
     processes = max(machine.gpus, 1)
     each = max(1, batch // processes)
-    workers = max(1, min(16 if machine.gpus else 2, machine.cores // processes, int(machine.memory_gib // 2)))
+    workers = max(
+        1,
+        min(16 if machine.gpus else 2, machine.cores // processes, int(machine.memory_gib // 2) // processes),
+    )
     found = [
         Decision('train_dataloader.batch_size', each, f'{batch} images in a step on {processes} process(es)'),
         Decision('train_dataloader.num_workers', workers, f'{machine.cores} CPU cores'),
