@@ -23,6 +23,8 @@ _WITH_QUEUE = ('clsa', 'clsa-multi', 'mocov2')
 LARGEST_VIEW, CPU_VIEW, SMALL_VIEW = 224, 64, 32
 # Below so many steps SGD does not get going; below so many the key encoder of the papers is too slow.
 SHORT, MEDIUM = 1000, 50_000
+# Epochs at chance before a warning, HealthHook's own; short epochs are few steps.
+_PATIENCE = 5
 USUAL_STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 40_000, 200, 1000
 
 
@@ -276,6 +278,11 @@ def _hook_decisions(data: FolderFacts, epochs: int, method: str, init: str | Non
         Decision('default_hooks.checkpoint.interval', tenth, 'ten in a run'),
         Decision('default_hooks.interrupt.minutes', 10, 'no more than ten minutes are ever lost'),
         Decision('default_hooks.watch.rank_interval', tenth, 'ten in a run'),
+        Decision(
+            'default_hooks.health.patience',
+            max(_PATIENCE, tenth),
+            'a tenth of the run, for all starts at chance',
+        ),
         Decision('default_hooks.watch.images', min(128, data.images), 'for the cost'),
     ]
     if init:

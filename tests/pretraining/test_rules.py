@@ -179,3 +179,9 @@ def test_settings_are_put_into_their_places():
 def test_a_folder_with_many_corrupt_files_is_trained_on(images, looked_at, bad, limit):
     data = replace(facts(images), looked_at=looked_at, bad={'empty': bad} if bad else {})
     assert chosen('clsa', data, LAPTOP, 10).get('train_dataloader.dataset.max_corrupt') == limit
+
+
+@pytest.mark.parametrize(('epochs', 'patience'), [(3, 5), (60, 6), (300, 30)])
+def test_a_run_of_few_steps_an_epoch_may_stay_at_chance_for_a_tenth_of_it(epochs, patience):
+    found = chosen('clsa', facts(300), LAPTOP, epochs)
+    assert found['default_hooks.health.patience'] == patience
