@@ -22,6 +22,8 @@ __all__ = [
 
 # BatchNorm's, without effect at its usual momentum; other libraries' files need not have it.
 _COUNTER = 'num_batches_tracked'
+# What mmpretrain's TIMMBackbone calls the network of timm that it holds.
+_TIMM = 'timm_model'
 # A module can have more than its checkpoint: masks, tables of positions, a classifier that it drops.
 _SPARE, _SPARE_NUMBERS = 2, 10_000_000
 
@@ -148,6 +150,8 @@ def fill_backbone(module: nn.Module, state: StateDict, source: str) -> LoadRepor
     Raises:
         CheckpointError: If not one weight fits, or they are those of a ResNet of another depth.
     """
+    if hasattr(module, _TIMM) and not any(key.startswith(f'{_TIMM}.') for key in state):
+        module = getattr(module, _TIMM)  # whose own files lack that name
     found, wanted = resnet_depth(state), getattr(module, 'depth', None)
     if found and wanted and found != wanted:
         raise CheckpointError(

@@ -116,7 +116,7 @@ def is_hidden(path: str) -> bool:
 
 
 def missing_folder_message(path: str) -> str:
-    """What to say of a folder that does not exist.
+    """What to say of a folder that does not exist, or is a file.
 
     Args:
         path: Absolute.
@@ -125,8 +125,9 @@ def missing_folder_message(path: str) -> str:
     while not os.path.isdir(existing):
         existing = os.path.dirname(existing)
     names = sorted(os.listdir(existing))[:10]
+    wrong = 'is a file' if os.path.exists(path) else 'does not exist'
     return (
-        f'The image folder {path} does not exist. The nearest folder that does is {existing}, '
+        f'The image folder {path} {wrong}. The nearest folder is {existing}, '
         f'which holds: {printable(", ".join(names)) or "nothing"}. Mend data_root and data_prefix, or move '
         'or link the images there.'
     )

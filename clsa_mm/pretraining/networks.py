@@ -1,6 +1,7 @@
 """Backbones by name: ResNets, those of mmpretrain, those of timm."""
 
 import difflib
+import logging
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -56,7 +57,7 @@ def find_network(name: str, size: int, smallest: int, small_stem: bool, narrow: 
     check_names('find_network', name=name)
     config = _config_of(name, small_stem, narrow)
     try:
-        backbone = _build(config)
+        backbone = build(config)
         outputs = [_last(backbone(torch.zeros(2, 3, side, side))) for side in (size, smallest)]
     except Exception as error:  # networks of other libraries can raise anything
         raise ValueError(
@@ -111,9 +112,14 @@ def _of_zoo(name: str) -> dict[str, Any]:
     return {key: value for key, value in backbone.to_dict().items() if key not in _NOT_OURS}
 
 
-def _build(config: dict[str, Any]) -> nn.Module:
-    with DefaultScope.overwrite_default_scope('mmpretrain'), torch.random.fork_rng(devices=[]):
-        backbone = MODELS.build(config)
+def build(config: dict[str, Any]) -> nn.Module:
+    """A backbone by its config, in eval mode and without gradients."""
+    logging.disable(logging.INFO)  # TIMMBackbone logs a line for each of its stages
+    try:
+        with DefaultScope.overwrite_default_scope('mmpretrain'), torch.random.fork_rng(devices=[]):
+            backbone = MODELS.build(config)
+    finally:
+        logging.disable(logging.NOTSET)
     backbone.eval()
     return backbone.requires_grad_(False)
 

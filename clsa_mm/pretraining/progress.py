@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from clsa_mm.given_numbers import check_numbers
 from clsa_mm.printable import printable
 from clsa_mm.visualization.run_log import parse_row
 
-_BAR = 24
+_BAR, _LEAST_BAR = 24, 4
 # Seconds between two lines where the output is no terminal.
 _LINE_SECONDS = 30.0
 # Those of the libraries about their own parts are of no use to who runs a training.
@@ -64,8 +65,10 @@ class Progress:
                 self._latest |= {name: (step, value) for name, value in values.items()}
         if 'time' not in self._latest or 'loss' not in self._latest:
             return False
-        text = self.line(self._latest)
         now = time.monotonic()
+        # A line that wraps would not be drawn over, but pushed up again and again.
+        width = shutil.get_terminal_size().columns - 1 if self.terminal else None
+        text = self.line(self._latest, width)
         if self.terminal:
             if text != self._shown:
                 self._write(f'\r\033[2K{text}', end='')
@@ -82,25 +85,38 @@ class Progress:
         elif self._shown is not None:
             self._write(self._shown)
 
-    def line(self, latest: dict[str, tuple[int, float]]) -> str:
-        """What is shown of the latest figures, each (step, value)."""
+    def line(self, latest: dict[str, tuple[int, float]], width: int | None = None) -> str:
+        """What is shown of the latest figures.
+
+        Args:
+            latest: Name of a figure -> (step, value).
+            width: Columns that there are; where they do not suffice, what matters least is left out.
+                Defaults to None: as many as it takes.
+        """
         step, seconds = latest['time']
         done = min(1.0, step / self.steps)
-        epoch = min(-(-step // self.steps_per_epoch), self.steps // self.steps_per_epoch)
-        filled = round(done * _BAR)
-        bar = self._painted('█' * filled, _BLUE) + '░' * (_BAR - filled)
+        epochs = self.steps // self.steps_per_epoch
+        title, share = f'epoch {min(-(-step // self.steps_per_epoch), epochs)}/{epochs} ', f' {done:.0%}'
         waiting = latest['data_time'][1] / max(seconds, 1e-9)
-        waits = f'waits for data {waiting:.0%}'
         parts = [
-            f'epoch {epoch}/{self.steps // self.steps_per_epoch} {bar} {done:.0%}',
             f'{duration((self.steps - step) * seconds)} left',
             f'{self.images / max(seconds, 1e-9):.0f} images/s',
-            self._painted(waits, _ORANGE) if waiting > 0.2 else waits,
+            waits := f'waits for data {waiting:.0%}',
             f'loss {latest["loss"][1]:.2f}',
         ]
         if 'knn/top1' in latest:
             parts.append(f'kNN {latest["knn/top1"][1]:.1f} %')
-        return '  '.join(parts)
+
+        def room() -> int:
+            return _BAR if width is None else width - len('  '.join([title + share, *parts]))
+
+        while parts and room() < _LEAST_BAR:
+            parts.pop()
+        cells = max(0, min(_BAR, room()))
+        filled = round(done * cells)
+        bar = self._painted('█' * filled, _BLUE) + '░' * (cells - filled)
+        painted = {waits: self._painted(waits, _ORANGE)} if waiting > 0.2 else {}
+        return '  '.join([title + bar + share, *(painted.get(part, part) for part in parts)])
 
     def _show_warnings(self) -> None:
         for line in self._new_lines('*/*.log'):

@@ -4,22 +4,25 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 from mmengine.config import Config
 
-from clsa_mm.checkpoints.backbone import backbone_state_dict, read_checkpoint
+from clsa_mm.checkpoints.backbone import backbone_state_dict, fill_backbone, read_checkpoint
+from clsa_mm.checkpoints.layouts import StateDict, resnet_depth
 from clsa_mm.engine.config_bases import config_folder
 from clsa_mm.engine.settings import load_config
 from clsa_mm.given_numbers import check_numbers
 from clsa_mm.pretraining.config_file import config_text
 from clsa_mm.pretraining.folder import FolderFacts, look_at_folder
 from clsa_mm.pretraining.machine import MachineFacts, look_at_machine
-from clsa_mm.pretraining.networks import Network, find_network
+from clsa_mm.pretraining.networks import Network, build, find_network
 from clsa_mm.pretraining.rules import (
     METHODS,
     SMALL_VIEW,
     Decision,
     batch_size,
     choose,
+    smallest_view,
     steps_per_epoch,
     usual_epochs,
     view_sizes,
@@ -142,8 +145,7 @@ def first_recipe(wishes: Wishes, tell: Callable[[str], None]) -> Recipe:
         ValueError: If the model does not exist or fit, no image decodes, or ``init`` holds no backbone.
         FileNotFoundError: If there is no such folder, or no image in it.
     """
-    if wishes.init is not None:
-        backbone_state_dict(read_checkpoint(wishes.init))  # what cannot be used is told at once
+    start = None if wishes.init is None else backbone_state_dict(read_checkpoint(wishes.init))
     machine = look_at_machine()
     tell(f'This machine: {machine}.')
     data = look_at_folder(wishes.data, max(1, machine.cores))
@@ -155,17 +157,26 @@ def first_recipe(wishes: Wishes, tell: Callable[[str], None]) -> Recipe:
     gpus = min(machine.gpus, max(1, batch // _FEWEST))
     machine, batch = replace(machine, gpus=gpus), batch // max(1, gpus) * max(1, gpus)
     sizes = view_sizes(data, machine)
-    small = sizes.weak <= SMALL_VIEW and wishes.init is None  # whose stem is the usual one
-    network = find_network(
-        wishes.model or ('resnet50' if machine.gpus else 'resnet18'),
-        sizes.weak,
-        sizes.strong,
-        small_stem=small,
-        narrow=small and not machine.gpus and not wishes.model,
-    )
     base = load_config(Path(config_folder(), METHODS[wishes.method]))
+    network = _network(wishes, machine, sizes.weak, smallest_view(base, sizes), start)
+    if start is not None:  # what does not fit is told at once
+        fill_backbone(build(network.config), start, wishes.init)
     epochs = wishes.epochs or usual_epochs(data, batch)
     return Recipe(wishes, data, machine, network, base, batch, epochs)
+
+
+def _network(
+    wishes: Wishes, machine: MachineFacts, size: int, smallest: int, start: StateDict | None
+) -> Network:
+    """The backbone: as the weights are that it starts from, or by the rules."""
+    if start is None:
+        depth, small = None, size <= SMALL_VIEW
+        narrow = small and not machine.gpus and not wishes.model
+    else:
+        depth, stem = resnet_depth(start), start.get('conv1.weight', torch.empty(0)).shape
+        small, narrow = stem[-1:] == (3,), stem[:1] == (16,)
+    usual = f'resnet{depth or (50 if machine.gpus else 18)}'
+    return find_network(wishes.model or usual, size, smallest, small_stem=small, narrow=narrow)
 
 
 def _told_of(data: FolderFacts) -> list[str]:

@@ -1,6 +1,6 @@
 """What a recipe is made of for a folder and a machine; docs/pretrain.md has these rules as a table."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -23,6 +23,8 @@ _WITH_QUEUE = ('clsa', 'clsa-multi', 'mocov2')
 LARGEST_VIEW, CPU_VIEW, SMALL_VIEW = 224, 64, 32
 # Below so many steps SGD does not get going; below so many the key encoder of the papers is too slow.
 SHORT, MEDIUM = 1000, 50_000
+# Epochs at chance before a warning, HealthHook's own; short epochs are few steps.
+_PATIENCE = 5
 USUAL_STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 40_000, 200, 1000
 
 
@@ -102,7 +104,7 @@ def choose(
     """
     steps = epochs * steps_per_epoch(data, batch)
     return [
-        Decision('train_dataloader.dataset.data_root', str(data.folder.absolute()), 'the folder'),
+        *_data_decisions(data),
         *_network_decisions(network, base),
         *_view_decisions(base, data, machine),
         *(_queue_decisions(data, batch, steps) if method in _WITH_QUEUE else ()),
@@ -111,6 +113,15 @@ def choose(
         *_machine_decisions(method, machine, batch, network),
         *_hook_decisions(data, epochs, method, init),
     ]
+
+
+def _data_decisions(data: FolderFacts) -> list[Decision]:
+    found = [Decision('train_dataloader.dataset.data_root', str(data.folder.absolute()), 'the folder')]
+    corrupt = round(sum(data.bad.values()) * data.images / data.looked_at)
+    if 2 * corrupt > max(10, data.images // 100):  # which is ImageFolder's limit
+        why = f'some {corrupt} files are corrupt; beyond twice as many the run stops'
+        found.append(Decision('train_dataloader.dataset.max_corrupt', 2 * corrupt, why))
+    return found
 
 
 def _network_decisions(network: Network, base: Mapping[str, Any]) -> list[Decision]:
@@ -134,6 +145,27 @@ def _network_decisions(network: Network, base: Mapping[str, Any]) -> list[Decisi
     return found
 
 
+def smallest_view(base: Mapping[str, Any], sizes: ViewSizes) -> int:
+    """Pixels of the smallest view that a method takes.
+
+    Args:
+        base: The config that is inherited, loaded.
+        sizes: Of the views.
+    """
+    views = base['train_dataloader']['dataset']['views']
+    taken = [_size(role, view['size'], sizes) for role, view in views.items() if view.get('num_views', 1)]
+    return min(min(size) if isinstance(size, list | tuple) else size for size in taken)
+
+
+def _size(role: str, old: int | Sequence[int], sizes: ViewSizes) -> int | Sequence[int]:
+    """What becomes of a view's size in the config that is inherited."""
+    if sizes.weak == LARGEST_VIEW:
+        return old
+    if isinstance(old, list | tuple):
+        return [max(16, round(size * sizes.weak / LARGEST_VIEW / 8) * 8) for size in old]
+    return sizes.strong if role == 'strong' and old < LARGEST_VIEW else sizes.weak
+
+
 def _view_decisions(base: Mapping[str, Any], data: FolderFacts, machine: MachineFacts) -> list[Decision]:
     sizes = view_sizes(data, machine)
     small = sizes.weak + 8 > data.short_side  # rather than cut down for want of a GPU
@@ -143,13 +175,9 @@ def _view_decisions(base: Mapping[str, Any], data: FolderFacts, machine: Machine
         if not view.get('num_views', 1) or sizes.weak == LARGEST_VIEW:
             continue
         name = f'train_dataloader.dataset.views.{role}'
-        old, area = view['size'], None
-        if isinstance(old, list | tuple):
-            new = [max(16, round(size * sizes.weak / LARGEST_VIEW / 8) * 8) for size in old]
-        elif role == 'strong' and old < LARGEST_VIEW:
-            new, area = sizes.strong, (0.1, 0.6) if sizes.strong * 2 > sizes.weak else None
-        else:
-            new = sizes.weak
+        new, area = _size(role, view['size'], sizes), None
+        if role == 'strong' and new == sizes.strong and sizes.strong * 2 > sizes.weak:
+            area = (0.1, 0.6)
         found.append(Decision(f'{name}.size', new, why))
         if area:
             found.append(Decision(f'{name}.area', area, 'a larger part of few pixels, as on CIFAR-10'))
@@ -221,7 +249,10 @@ def _optimizer_decisions(base: Mapping[str, Any], batch: int, steps: int, networ
 def _machine_decisions(method: str, machine: MachineFacts, batch: int, network: Network) -> list[Decision]:
     processes = max(machine.gpus, 1)
     each = max(1, batch // processes)
-    workers = max(1, min(16 if machine.gpus else 2, machine.cores // processes, int(machine.memory_gib // 2)))
+    workers = max(
+        1,
+        min(16 if machine.gpus else 2, machine.cores // processes, int(machine.memory_gib // 2) // processes),
+    )
     found = [
         Decision('train_dataloader.batch_size', each, f'{batch} images in a step on {processes} process(es)'),
         Decision('train_dataloader.num_workers', workers, f'{machine.cores} CPU cores'),
@@ -247,6 +278,11 @@ def _hook_decisions(data: FolderFacts, epochs: int, method: str, init: str | Non
         Decision('default_hooks.checkpoint.interval', tenth, 'ten in a run'),
         Decision('default_hooks.interrupt.minutes', 10, 'no more than ten minutes are ever lost'),
         Decision('default_hooks.watch.rank_interval', tenth, 'ten in a run'),
+        Decision(
+            'default_hooks.health.patience',
+            max(_PATIENCE, tenth),
+            'a tenth of the run, for all starts at chance',
+        ),
         Decision('default_hooks.watch.images', min(128, data.images), 'for the cost'),
     ]
     if init:

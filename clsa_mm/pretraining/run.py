@@ -1,6 +1,7 @@
 """A folder of images in, a backbone out."""
 
 import json
+import os
 import shlex
 import shutil
 import time
@@ -101,8 +102,8 @@ def pretrain(
         KeyboardInterrupt: After Ctrl-C or SIGTERM, once all is saved.
     """
     began = time.monotonic()
-    init = None if init is None else str(Path(init).absolute())
-    wishes = Wishes(str(Path(data).absolute()), model, method, epochs, hours, init, seed)
+    init = None if init is None else os.path.abspath(init)
+    wishes = Wishes(os.path.abspath(data), model, method, epochs, hours, init, seed)
     out = Path(out)
     if dry_run:
         tell(first_recipe(wishes, lambda line: None).text())

@@ -71,7 +71,8 @@ def chart(
     xs = [*(x_range or ()), *(x for x, _ in every)]
     ys = [*references.values(), *(y for _, y in every)]
     floor = [0.0] if any(line.is_area for line in series) else []
-    axes = _Axes(_range(xs, 0), _range(ys + floor, 0.06, bool(floor)))
+    margin = 0.09 if references else 0.06  # so that the name of a level at the top finds room above it
+    axes = _Axes(_range(xs, 0), _range(ys + floor, margin, bool(floor)))
     marks = [axes.drawing(x_label)]
     for name, level in references.items():
         y = axes.place(0, level)[1]

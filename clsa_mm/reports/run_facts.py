@@ -100,12 +100,12 @@ def read_facts(folders: Sequence[str | Path]) -> list[RunFacts]:
         FileNotFoundError: If one of them has no log.
     """
     logs = [read_run(folder) for folder in folders]
-    return [_facts(log, name) for log, name in zip(logs, _names(folders), strict=True)]
+    return [_facts(log, name) for log, name in zip(logs, _names(logs), strict=True)]
 
 
-def _names(folders: Sequence[str | Path]) -> list[str]:
+def _names(logs: Sequence[RunLog]) -> list[str]:
     """The shortest ends of the paths that tell runs apart, and are no mere numbers, as those of seeds are."""
-    parts = [Path(folder).resolve().parts[1:] for folder in folders]
+    parts = [log.place.parts[1:] for log in logs]
     for length in range(1, max(map(len, parts)) + 1):
         names = ['/'.join(path[-length:]) for path in parts]
         if len(set(names)) == len(names) and not any(name.isdecimal() for name in names):

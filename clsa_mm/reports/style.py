@@ -143,7 +143,7 @@ padding-top:14px}
 @media (max-width:520px){th,td{padding:6px 10px}.strip figure{width:84px}.strip img{width:84px;height:84px}
 .strip .query{width:97px}}
 @media print{nav,fieldset.scheme,.skip{display:none}body{font-size:11pt}
-section,figure,.verdict,tr{break-inside:avoid}section{margin-top:22pt}
+figure,.verdict,tr{break-inside:avoid}h2,h3{break-after:avoid}section{margin-top:22pt}
 details::details-content{content-visibility:visible;display:block;height:auto}
 .scroll,.strip{overflow:visible;flex-wrap:wrap}}
 """

@@ -33,10 +33,15 @@ class RunLog:
     starts: list[Path]
 
     @property
-    def name(self) -> str:
-        """The folder's last name; of one called ``run``, as by pretrain, the name of that around it."""
+    def place(self) -> Path:
+        """What names the run: its folder, or of one called ``run``, as by pretrain, that around it."""
         folder = self.folder.resolve()
-        return (folder.parent if folder.name == 'run' else folder).name
+        return folder.parent if folder.name == 'run' else folder
+
+    @property
+    def name(self) -> str:
+        """The last name of its place."""
+        return self.place.name
 
     @property
     def log_files(self) -> list[Path]:

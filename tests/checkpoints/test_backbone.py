@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
 import torch
 import torchvision
 from labelled_images import TinyModel, loader_config, write_images
 from mmengine.logging import HistoryBuffer
 from mmengine.registry import MODELS
 from mmengine.runner import Runner
-from mmpretrain.models import ImageClassifier, ResNet
+from mmpretrain.models import ImageClassifier, ResNet, TIMMBackbone
 
 import clsa_mm
 from clsa_mm.checkpoints.backbone import (
@@ -371,3 +372,14 @@ def test_initialisation_in_a_config_fetches_nothing(tmp_path: Path) -> None:
     backbone = load_backbone(save(tmp_path / 'a.pth', dict(state_dict=state, meta=dict(cfg=text))))
     backbone.init_weights()
     assert not (tmp_path / 'touched').exists()
+
+
+def test_timms_own_file_fits_mmpretrains_wrapper_of_the_network(tmp_path: Path) -> None:
+    network = timm.create_model('resnet10t', num_classes=0)
+    wrapper = TIMMBackbone(model_name='resnet10t')
+    report = load_backbone_weights(wrapper, save(tmp_path / 'a.pth', network.state_dict()))
+    assert report.complete and not report.unused
+    found = wrapper.state_dict()
+    assert all(
+        torch.equal(found[f'timm_model.{name}'], value) for name, value in network.state_dict().items()
+    )

@@ -53,6 +53,12 @@ def test_a_folder_of_nothing_but_bad_files_is_refused(tmp_path):
         look_at_folder(tmp_path, workers=1)
 
 
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / 'a.png').touch()
+    with pytest.raises(FileNotFoundError, match='a.png is a file. The nearest folder'):
+        look_at_folder(tmp_path / 'a.png', workers=1)
+
+
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match='nowhere'):
         look_at_folder(tmp_path / 'nowhere', workers=1)

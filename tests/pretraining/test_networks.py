@@ -45,3 +45,8 @@ def test_small_stem_and_a_quarter_of_the_channels():
 def test_what_does_not_fit_is_refused(name, message):
     with pytest.raises(ValueError, match=message):
         find_network(name, 64, 48, small_stem=False, narrow=False)
+
+
+def test_what_timm_logs_of_its_networks_is_not_shown(capfd):
+    find_network('timm/resnet10t', 64, 48, small_stem=False, narrow=False)
+    assert 'feature_info' not in ''.join(capfd.readouterr())

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision
+from mmpretrain.models import ResNet_CIFAR
 from PIL import Image
 
 from clsa_mm.checkpoints.read import CheckpointError
@@ -139,6 +140,32 @@ def test_nonsense_is_refused(photographs, tmp_path, arguments, message):
 def test_a_missing_checkpoint_is_named(photographs, tmp_path):
     with pytest.raises(FileNotFoundError, match='init: there is no checkpoint .*none.pth'):
         pretrain(photographs, tmp_path / 'out', init='none.pth')
+
+
+@pytest.mark.parametrize(
+    ('network', 'said'),
+    [
+        (ResNet_CIFAR(18, base_channels=16, stem_channels=16), ("type='ResNet_CIFAR'", 'base_channels=16')),
+        (torchvision.models.resnet50(), ("type='ResNet'", 'depth=50', 'in_channels=2048')),
+    ],
+)
+def test_the_network_is_that_of_the_checkpoint_to_start_from(photographs, tmp_path, network, said):
+    torch.save(network.state_dict(), tmp_path / 'weights.pth')
+    lines = []
+    pretrain(photographs, tmp_path, init=tmp_path / 'weights.pth', dry_run=True, tell=lines.append)
+    assert all(part in lines[0] for part in said)
+
+
+def test_a_checkpoint_of_another_network_is_refused_at_once(photographs, tmp_path):
+    torch.save(torchvision.models.resnet18().state_dict(), tmp_path / 'weights.pth')
+    with pytest.raises(CheckpointError, match='holds a ResNet-18 and the ResNet has depth 34'):
+        pretrain(photographs, tmp_path, model='resnet34', init=tmp_path / 'weights.pth', dry_run=True)
+
+
+def test_a_network_has_to_take_the_smallest_view_of_the_method(photographs, tmp_path):
+    pretrain(photographs, tmp_path, model='convnext-tiny', dry_run=True, tell=lambda line: None)
+    with pytest.raises(ValueError, match='convnext-tiny does not take images of 40 and 16 pixels'):
+        pretrain(photographs, tmp_path, model='convnext-tiny', method='clsa-multi', dry_run=True)
 
 
 def test_a_file_that_is_no_checkpoint_is_told_before_anything_else(photographs, tmp_path):

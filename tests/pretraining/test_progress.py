@@ -30,6 +30,7 @@ def log(folder, step: int, **values: float) -> None:
 def test_a_terminal_gets_a_bar_with_what_matters(tmp_path, monkeypatch):
     monkeypatch.setenv('TERM', 'xterm')
     monkeypatch.delenv('NO_COLOR', raising=False)
+    monkeypatch.setenv('COLUMNS', '120')
     log(tmp_path, 50, time=0.5, data_time=0.2, loss=8.25)
     out = Terminal()
     assert Progress(tmp_path, steps=200, steps_per_epoch=100, images=64, out=out)() is False
@@ -39,6 +40,27 @@ def test_a_terminal_gets_a_bar_with_what_matters(tmp_path, monkeypatch):
         assert part in shown
     assert '█' * 6 in shown and '█' * 7 not in shown
     assert '\033[38;5;214m' in shown  # orange: more than a fifth
+
+
+@pytest.mark.parametrize(
+    ('columns', 'shown', 'left_out'),
+    [
+        (80, 'waits for data 40%', 'loss'),
+        (60, '128 images/s', 'waits'),
+        (30, '25%', 'left'),
+        (500, 'kNN 61.5 %', None),
+    ],
+)
+def test_the_bar_stays_on_one_line_of_the_terminal(tmp_path, monkeypatch, columns, shown, left_out):
+    monkeypatch.setenv('TERM', 'xterm')
+    monkeypatch.setenv('NO_COLOR', '1')
+    monkeypatch.setenv('COLUMNS', str(columns))
+    log(tmp_path, 50, time=0.5, data_time=0.2, loss=8.25, **{'knn/top1': 61.5})
+    out = Terminal()
+    Progress(tmp_path, 200, 100, 64, out)()
+    line = out.getvalue().removeprefix('\r\033[2K')
+    assert len(line) < columns and shown in line and '█' in line
+    assert left_out is None or left_out not in line
 
 
 def test_no_colour_where_it_is_not_wanted(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """The rules that choose a recipe, against the papers' numbers and hand values; the configs they become."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -164,3 +165,23 @@ def test_settings_are_put_into_their_places():
 
     tree = nested([Decision('a.b.c', 1, '-'), Decision('a.d', 2, '-'), Decision('e', dict(f=3), '-')])
     assert tree == dict(a=dict(b=dict(c=1), d=2), e=dict(f=3))
+
+
+@pytest.mark.parametrize(
+    ('images', 'looked_at', 'bad', 'limit'),
+    [
+        (40, 40, 16, 32),
+        (100_000, 2000, 40, 4000),  # 2 %, so 2,000 files; twice as many may be found
+        (100_000, 2000, 3, None),  # 0.15 %: ImageFolder's 1 % will do
+        (40, 40, 0, None),
+    ],
+)
+def test_a_folder_with_many_corrupt_files_is_trained_on(images, looked_at, bad, limit):
+    data = replace(facts(images), looked_at=looked_at, bad={'empty': bad} if bad else {})
+    assert chosen('clsa', data, LAPTOP, 10).get('train_dataloader.dataset.max_corrupt') == limit
+
+
+@pytest.mark.parametrize(('epochs', 'patience'), [(3, 5), (60, 6), (300, 30)])
+def test_a_run_of_few_steps_an_epoch_may_stay_at_chance_for_a_tenth_of_it(epochs, patience):
+    found = chosen('clsa', facts(300), LAPTOP, epochs)
+    assert found['default_hooks.health.patience'] == patience

@@ -1,6 +1,8 @@
 """What a report computes: neighbours, clusters, scores, ticks, escaping; and the contrast of its style."""
 
 import re
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from clsa_mm.reports.charts import Series, chart, histogram, ticks
 from clsa_mm.reports.features import Encoder, Network
 from clsa_mm.reports.images import list_images, whole_view
 from clsa_mm.reports.markup import Markup, breakable, escaped, number, table, tag
-from clsa_mm.reports.neighbourhoods import chance_of_same_class, clusters, nearest, same_class
+from clsa_mm.reports.neighbourhoods import chance_of_same_class, clusters, maps, nearest, same_class
 from clsa_mm.reports.scores import view_scores
 from clsa_mm.reports.style import STYLE
 
@@ -51,6 +53,25 @@ def test_clusters_find_what_lies_apart():
     features /= np.linalg.norm(features, axis=1, keepdims=True)
     found = clusters(features, 3, seed=0)
     assert [len(set(found[i : i + 10])) for i in (0, 10, 20)] == [1, 1, 1] and len(set(found)) == 3
+
+
+class Umap:
+    """Stands in for umap-learn's, which is optional: the first two dimensions."""
+
+    def __init__(self, n_neighbors: int, random_state: int) -> None:
+        self.settings = (n_neighbors, random_state)
+
+    def fit_transform(self, features: np.ndarray) -> np.ndarray:
+        assert self.settings == (min(15, len(features) - 1), 3)
+        return features[:, :2]
+
+
+@pytest.mark.parametrize('number', [10, 40])
+def test_umap_is_shown_where_it_is_installed(monkeypatch, number):
+    monkeypatch.setitem(sys.modules, 'umap', SimpleNamespace(UMAP=Umap))
+    found = maps(unit(number), seed=3)
+    assert list(found) == ['t-SNE', 'UMAP']
+    np.testing.assert_array_equal(found['UMAP'], unit(number)[:, :2])
 
 
 class Pooled(nn.Module):
@@ -122,6 +143,12 @@ def test_a_long_curve_is_drawn_of_means():
     drawn = chart('Curve', [Series('a', points, 0)], 'x')
     (path,) = re.findall(r'd="(M[^"]*)" class="line', drawn)
     assert path.count('L') == 299 and len({pair.split()[1] for pair in path[1:].split('L')}) == 1
+
+
+def test_the_name_of_a_level_stands_above_the_curve_that_comes_near_to_it():
+    svg = chart('t', [Series('a', [(0, 1.0), (1, 3.9)], 0)], 'x', references=dict(chance=4.0))
+    ((line, name),) = re.findall(r'd="M50 ([\d.]+)H388" class="reference".*?y="([\d.]+)"[^>]*>chance', svg)
+    assert float(name) < float(line)
 
 
 def test_what_is_no_markup_is_escaped_and_nothing_twice():

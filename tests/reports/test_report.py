@@ -91,6 +91,12 @@ def test_numbers_are_those_of_the_log(run, tmp_path):
     assert loss == 'Contrastive loss. loss contrastive from 4 to 2; chance 4'
 
 
+def test_a_run_of_pretrain_is_called_by_its_folder(tmp_path):
+    run = write_run(tmp_path / 'photographs' / 'run', rows_of([4.0]))
+    page = Page(text_of(write_report([run], tmp_path / 'r.html', features=False)))
+    assert page.all('h1') == [({}, 'photographs')]
+
+
 def test_the_page_opens_with_the_answer_and_the_warnings(run, tmp_path):
     page = Page(text_of(write_report([run], tmp_path / 'r.html')))
     ((_, answer),) = page.all('article')
@@ -143,7 +149,7 @@ def test_damaged_files_leave_out_what_they_told(run, tmp_path):
     rows = page.rows()
     assert rows['start'] == ['2026-01-01 10:00:00'] and rows['corrupt files'] == ['0']
     assert rows['linear top-1, best (%)'] == ['71.5'] and rows['lr 2'] == ['71.5']
-    assert any(text.endswith('run, a.json: ? epochs on ? images') for _, text in page.all('caption'))
+    assert any(text == f'{tmp_path.name}, a.json: ? epochs on ? images' for _, text in page.all('caption'))
     answer = ' '.join(page.all('article')[0][1].split())
     assert 'epoch_9.pth is not whole and was passed over: cut off, or no checkpoint' in answer
     assert 'Corrupt files' not in answer
@@ -190,7 +196,7 @@ def test_several_runs_lie_over_each_other(run, tmp_path):
     assert rows['model.feat_dim'][-2:] == ['16', '32']
     assert rows['loss_contrastive'] == ['2', '3.5']
     (label,) = (a['aria-label'] for a, _ in page.all('svg') if 'Contrastive' in a.get('aria-label', ''))
-    names = [f'{tmp_path.name}/run', 'second/0']
+    names = [tmp_path.name, 'second/0']
     assert all(f'{name} from 4 to {last}' in label for name, last in zip(names, (2, 3.5), strict=True))
     dashes = {a['class']: a['stroke-dasharray'] for a, _ in page.all('path') if 'line' in a.get('class', '')}
     assert len(set(dashes.values())) == len(dashes) == 2
