@@ -8,6 +8,7 @@ with them.
 
 import argparse
 import base64
+import csv
 import hashlib
 import re
 import sys
@@ -62,12 +63,12 @@ def files_that_differ(installed: list[Distribution]) -> Iterator[str]:
     recorded: dict[Path, set[str]] = {}
     owners: dict[Path, str] = {}
     for distribution in installed:
-        for file in distribution.files or ():
+        for file, file_hash in files_of(distribution):
             path = Path(distribution.locate_file(file)).resolve()
             owners[path] = distribution.metadata['Name']
             recorded.setdefault(path, set())
-            if file.hash:
-                recorded[path].add(f'{file.hash.mode}={file.hash.value}')
+            if file_hash:
+                recorded[path].add(file_hash)
     for path, hashes in recorded.items():
         if path.suffix == '.pyc':  # Python makes these anew from the sources
             continue
@@ -80,6 +81,16 @@ def files_that_differ(installed: list[Distribution]) -> Iterator[str]:
         for path in root.rglob('*'):
             if path.suffix in RUN_BY_PYTHON and path.resolve() not in recorded and path.is_file():
                 yield f'{path} is of no distribution'
+
+
+def files_of(distribution: Distribution) -> Iterator[tuple[str, str]]:
+    """Name and hash of each file in RECORD; Python 3.12 leaves those that are gone out of ``files``.
+
+    Args:
+        distribution: Installed by pip.
+    """
+    for name, file_hash, _ in csv.reader((distribution.read_text('RECORD') or '').splitlines()):
+        yield name, file_hash
 
 
 def hash_of(path: Path, mode: str) -> str:

@@ -38,6 +38,8 @@ PAGES_OF_MEASUREMENTS = ('docs/results.md', 'docs/figures.md', 'docs/model_card.
 PLACEHOLDERS = {
     '/path/to/photographs': 'data/imagenet/train',
     'hours=8': 'dry_run=True',
+    'work_dirs/bccd/config.py': 'configs/clsa_r50_8xb32_200e.py',
+    'my_knn.py': 'configs/cifar10/clsa_r18_1xb256_200e_cifar10.py',
     # The other one is in use.
     'make_embedded_data.py data/embedded': 'make_embedded_data.py data/new --num-train 20 --num-val 10',
     'make_embedded_data data/embedded': 'make_embedded_data data/newer --num-train 20 --num-val 10',

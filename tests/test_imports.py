@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[1] / 'clsa_mm'
 # Each may import what stands before it; the data sets and what has no folder stand beside them all.
 LAYERS = {'datasets': 0, 'models.losses': 1, 'models': 2, 'checkpoints': 3, 'evaluation': 4}
 LAYERS |= {'engine': 5, 'integrations': 5, 'visualization': 6, 'reports': 7, 'pretraining': 8}
-BESIDE = {'given_numbers', 'printable', 'stack', 'version'}
+BESIDE = {'durations', 'given_names', 'given_numbers', 'printable', 'stack', 'version'}
 
 
 def module_name(path: Path) -> str:
