@@ -96,13 +96,20 @@ def checkpoint_to_resume(
 
 
 def _named_last(folder: Path) -> list[Path]:
-    """What ``last_checkpoint`` names: it may lie elsewhere, or have another name."""
+    """What ``last_checkpoint`` names: it may lie elsewhere, or have another name.
+
+    In the copy of a folder the file of that name is the copy's own, for the run copied from may have gone on.
+    """
     last = folder / LAST
     if not last.is_file():
         return []
     with last.open(errors='replace') as file:
         text = file.read(4096).strip()
-    return [Path(text).absolute()] if text and '://' not in text and '\0' not in text else []
+    if not text or '://' in text or '\0' in text:
+        return []
+    named = Path(text).absolute()
+    own = folder.absolute() / named.name
+    return [own if own.exists() else named]
 
 
 def _age(path: Path) -> tuple[int, str]:

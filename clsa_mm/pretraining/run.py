@@ -131,10 +131,15 @@ def _known_plan(out: Path, wishes: Wishes) -> Plan | None:
     """What an earlier call with the same wishes has planned.
 
     Raises:
-        ValueError: If it had others.
+        ValueError: If it had others, or there is a config without a plan.
     """
     if not (out / CONFIG).exists():
         return None
+    if not (out / PLAN).exists():
+        raise ValueError(
+            f'{out.absolute()} holds {CONFIG}, which is of no run of this kind, as {PLAN} is not there: give '
+            'another folder'
+        )
     saved = json.loads((out / PLAN).read_text())
     plan = Plan(**saved | dict(wishes=Wishes(**saved['wishes'])))
     new, old = asdict(wishes), asdict(plan.wishes)

@@ -70,7 +70,7 @@ def maps(features: np.ndarray, seed: int) -> dict[str, np.ndarray]:
 
     Returns:
         Shape (N, 2) by the name of the method: t-SNE where scikit-learn is installed, or else the first two
-        principal components; UMAP where it is installed.
+        principal components; UMAP where it is installed, of four images or more.
     """
     found = {}
     try:
@@ -84,6 +84,8 @@ def maps(features: np.ndarray, seed: int) -> dict[str, np.ndarray]:
         centred = features - features.mean(axis=0)
         _, _, axes = np.linalg.svd(centred, full_matrices=False)
         found['PCA (for t-SNE: pip install scikit-learn)'] = centred @ axes[:2].T
+    if len(features) < 4:  # UMAP starts from the eigenvectors of two dimensions more
+        return found
     try:
         from umap import UMAP  # optional
 

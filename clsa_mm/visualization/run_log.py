@@ -55,7 +55,7 @@ def read_run(folder: str | Path) -> RunLog:
     What a resumed run repeats counts once: of several values of a figure at a step, the last start's.
 
     Args:
-        folder: The work dir.
+        folder: The work dir, or that of a pretraining from a folder of images, which has one called ``run``.
 
     Returns:
         The log. A line that is cut off, as a run leaves that is killed, is left out.
@@ -65,7 +65,8 @@ def read_run(folder: str | Path) -> RunLog:
         ValueError: If the last start's config is none.
     """
     folder = Path(folder)
-    starts = sorted(path for path in folder.glob('*') if _START.fullmatch(path.name) and path.is_dir())
+    if not (starts := _starts(folder)) and (starts := _starts(folder / 'run')):
+        folder = folder / 'run'
     files = [file for start in starts if (file := start / 'vis_data' / 'scalars.json').is_file()]
     if not files:
         raise FileNotFoundError(
@@ -82,6 +83,10 @@ def read_run(folder: str | Path) -> RunLog:
     settings = _read_settings(configs[-1]) if configs else {}
     ordered = {name: sorted(values.items()) for name, values in scalars.items()}
     return RunLog(folder, ordered, settings, starts)
+
+
+def _starts(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob('*') if _START.fullmatch(path.name) and path.is_dir())
 
 
 def parse_row(line: str) -> tuple[int, dict[str, float]] | None:

@@ -193,6 +193,16 @@ def test_a_copy_without_its_times_is_resumed_all_the_same(tmp_path: Path) -> Non
     assert newest_whole([tmp_path / 'copy'])[0].name == 'epoch_11.pth'
 
 
+def test_a_copied_folder_is_a_run_of_its_own(tmp_path: Path) -> None:
+    source, copied = tmp_path / 'source', tmp_path / 'copied'
+    source.mkdir()
+    write(source / 'epoch_1.pth', 1)
+    (source / 'last_checkpoint').write_text(str(source / 'epoch_1.pth'))
+    shutil.copytree(source, copied)
+    write(source / 'epoch_1.pth', 2)  # newer, and of the same name
+    assert newest_whole([copied]) == (copied / 'epoch_1.pth', {})
+
+
 def test_what_is_not_to_resume_from_is_left_out(tmp_path: Path) -> None:
     write(tmp_path / 'epoch_1.pth', 1)
     for name in ('best_top1_epoch_1.pth', 'epoch_1-1a2b3c4d.pth', 'epoch_2.pth.part', 'other.pth'):

@@ -117,6 +117,9 @@ def test_other_arguments_for_the_same_folder_are_refused(photographs, tmp_path):
     (tmp_path / 'config.py').touch()
     with pytest.raises(ValueError, match='holds a run with epochs=5, not 9: give the same .* another folder'):
         pretrain(photographs, tmp_path, epochs=9, tell=lambda line: None)
+    (tmp_path / 'plan.json').unlink()
+    with pytest.raises(ValueError, match='config.py, which is of no run of this kind.*: give another folder'):
+        pretrain(photographs, tmp_path, epochs=9, tell=lambda line: None)
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,11 @@ def test_umap_is_shown_where_it_is_installed(monkeypatch, number):
     np.testing.assert_array_equal(found['UMAP'], unit(number)[:, :2])
 
 
+def test_three_images_are_too_few_for_umap(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'umap', SimpleNamespace(UMAP=None))
+    assert list(maps(unit(3), seed=3)) == ['t-SNE']
+
+
 class Pooled(nn.Module):
     """The mean colour of each image."""
 

@@ -52,3 +52,4 @@ def test_a_run_is_called_by_its_folder(tmp_path):
     for folder, name in ((tmp_path / 'seed_0', 'seed_0'), (tmp_path / 'photographs' / 'run', 'photographs')):
         write_start(folder, [{'loss': 1.0, 'step': 1}], '20260101_000000')
         assert read_run(folder).name == name
+    assert read_run(tmp_path / 'photographs').folder == tmp_path / 'photographs/run'
