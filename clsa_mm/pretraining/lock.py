@@ -2,7 +2,7 @@
 
 import fcntl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,12 +11,15 @@ _PATIENCE = 60.0
 
 
 @contextmanager
-def locked(folder: Path, patience: float = _PATIENCE) -> Iterator[int]:
+def locked(
+    folder: Path, patience: float = _PATIENCE, tell: Callable[[str], None] = lambda line: None
+) -> Iterator[int]:
     """Keep others out, until this process and those that it hands the lock to have ended in whatever way.
 
     Args:
         folder: Made where there is none.
         patience: Seconds to wait for others. Defaults to 60.
+        tell: Takes the line that says so. Defaults to saying nothing.
 
     Yields:
         The descriptor to hand on (``pass_fds`` of ``subprocess``).
@@ -26,6 +29,7 @@ def locked(folder: Path, patience: float = _PATIENCE) -> Iterator[int]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     until = time.monotonic() + patience
+    told = False
     with (folder / '.lock').open('w') as file:
         while True:
             try:
@@ -37,5 +41,8 @@ def locked(folder: Path, patience: float = _PATIENCE) -> Iterator[int]:
                         f'another process works in {folder.absolute()}: wait for it, end it, or give another '
                         'folder'
                     ) from None
+                if not told:
+                    tell(f'Another process works in {folder}: waiting up to {patience:.0f} s for its end.')
+                    told = True
                 time.sleep(0.2)
         yield file.fileno()

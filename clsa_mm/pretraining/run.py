@@ -108,7 +108,7 @@ def pretrain(
     if dry_run:
         tell(first_recipe(wishes, lambda line: None).text())
         return out
-    with locked(out) as lock:
+    with locked(out, tell=tell) as lock:
         plan = _known_plan(out, wishes)
         try:
             if plan is None:

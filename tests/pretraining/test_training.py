@@ -95,9 +95,11 @@ def test_several_gpus_get_a_process_each(tmp_path):
 
 
 def test_a_folder_has_one_run_at_a_time(tmp_path):
+    said = []
     with locked(tmp_path), pytest.raises(RuntimeError, match='another process works in .* wait for it'):
-        with locked(tmp_path, patience=0.3):
+        with locked(tmp_path, patience=0.3, tell=said.append):
             pass
+    assert said == [f'Another process works in {tmp_path}: waiting up to 0 s for its end.']
     with locked(tmp_path):  # it is free again
         pass
 
