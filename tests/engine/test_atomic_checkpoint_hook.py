@@ -39,6 +39,13 @@ def test_a_resumed_run_keeps_to_its_number(tmp_path: Path) -> None:
         assert checkpoints(tmp_path) == [f'epoch_{epochs - 1}.pth', f'epoch_{epochs}.pth']
 
 
+def test_a_name_that_is_no_utf8_is_refused_before_training(tmp_path: Path) -> None:
+    runner = small_runner(tmp_path / os.fsdecode(b'caf\xe9'), 1)
+    with pytest.raises(ValueError, match=r'caf.* is no name in UTF-8.*: give another folder'):
+        runner.train()
+    assert runner.iter == 0
+
+
 def test_numbers_of_iterations(tmp_path: Path) -> None:
     hook = dict(type='AtomicCheckpointHook', by_epoch=False, interval=6, max_keep_ckpts=2)
     for iterations in (12, 18):

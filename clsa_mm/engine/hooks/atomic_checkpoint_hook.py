@@ -19,6 +19,7 @@ from clsa_mm.checkpoints.read import CheckpointError
 from clsa_mm.checkpoints.whole import remove_checkpoint, write_checkpoint_bytes, write_whole
 from clsa_mm.engine.failed_writes import remedy, with_patience
 from clsa_mm.given_numbers import check_numbers
+from clsa_mm.printable import printable
 
 RECORD = 'kept_checkpoints.json'
 
@@ -92,7 +93,8 @@ class AtomicCheckpointHook(CheckpointHook):
         **kwargs: Of CheckpointHook.
 
     Raises:
-        ValueError: If ``write_retries`` or ``retry_seconds`` are negative.
+        ValueError: If ``write_retries`` or ``retry_seconds`` are negative; before training, if a folder to
+            write to has a name that is no UTF-8.
         CheckpointError: Before a resume, if the checkpoint that is asked for, or every one, is damaged.
         OSError: In training, if a checkpoint cannot be written.
     """
@@ -136,6 +138,8 @@ class AtomicCheckpointHook(CheckpointHook):
         if runner._resume:
             self._take_own(runner)
         out_dir = str(self.out_dir or runner.work_dir)
+        for folder in (runner.work_dir, out_dir):
+            _require_utf8(folder)
         if not (self.file_client_args or self.backend_args or '://' in out_dir):
             patience = dict(retries=self.write_retries, seconds=self.retry_seconds)
             self.backend_args = dict(backend='clsa_mm.whole_files', **patience)
@@ -244,6 +248,17 @@ class AtomicCheckpointHook(CheckpointHook):
                 f'{error} {remedy(error, Path(self.out_dir))} {left}. To wait instead where this happens, '
                 'set default_hooks.checkpoint.write_retries.'
             ) from error
+
+
+def _require_utf8(folder: str) -> None:
+    """Refuse a name that no checkpoint could hold, before an epoch is lost to it."""
+    try:
+        folder.encode()
+    except UnicodeEncodeError:
+        raise ValueError(
+            f'{printable(folder)} is no name in UTF-8, so that no checkpoint could hold it: give another '
+            'folder (--work-dir).'
+        ) from None
 
 
 def _numbers(runner: Runner, record: Path) -> list[int]:
