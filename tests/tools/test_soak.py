@@ -38,6 +38,13 @@ def test_a_line_is_fitted_behind_the_warm_up(soak, name, per_look, grows):
     assert slope == pytest.approx(100 * per_look, abs=0.5)
 
 
+def test_a_single_low_number_makes_no_growth(soak):
+    numbers = [18] * 100
+    numbers[60] = 17
+    ((_, grows),) = soak['slope_lines']([sample(10 * i, handles=n) for i, n in enumerate(numbers)])
+    assert not grows
+
+
 def test_handles_that_come_and_go_do_not_grow(soak):
     """From 17 to 26, as of a worker, with high numbers at the end: the line rises, the least does not."""
     numbers = [17 + (7 * i) % 10 for i in range(90)] + [26, 25, 17, 26, 25, 26, 26, 26, 25, 26]

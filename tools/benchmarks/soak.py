@@ -4,7 +4,7 @@ tools/train.py, or tools/dist_train.sh with several processes, trains a small CL
 data workers and checkpoints. Every few seconds memory, handles and threads of its processes are looked up in
 /proc. The first half counts as warm-up, in which pages come apart that workers share after the fork; over the
 rest a straight line is fitted to each figure. The verdict is on what the line rises by; of handles, threads
-and files on whether their smallest number becomes larger.
+and files on whether their smallest number becomes larger too.
 
 Leaks are told by what each main process has allocated (allocated.py): half a kilobyte per iteration is one.
 What the system gives to it rises by megabytes for hundreds of iterations without one, as the C library keeps
@@ -172,9 +172,11 @@ def slope_lines(samples: list[tuple[int, dict]]) -> list[tuple[str, bool]]:
         fits = []
         for process in processes:
             values = np.array([figures[name][process] for _, figures in samples])
-            # Handles come and go with each batch; where they leak, the fewest become more.
-            rises = bool(values[len(values) // 2 :].min() > values[: len(values) // 2].min())
-            fits.append((np.polyfit(iterations, values, 1)[0], values.mean(), values[0], values[-1], rises))
+            slope = np.polyfit(iterations, values, 1)[0]
+            # Handles come and go with each batch; where they leak the fewest become more, and the line rises.
+            more = values[len(values) // 2 :].min() > values[: len(values) // 2].min()
+            rises = bool(more and slope * span > 0.5)
+            fits.append((slope, values.mean(), values[0], values[-1], rises))
         if not fits:
             continue
         slope, mean, first, last, _ = max(fits)
