@@ -213,7 +213,7 @@ def test_nothing_is_loaded_and_nothing_runs(run, tmp_path):
 
 def test_a_folder_without_a_log_and_wrong_numbers_are_refused(run, tmp_path):
     with pytest.raises(FileNotFoundError, match='has no log of a run.*give the work dir'):
-        write_report([tmp_path], tmp_path / 'r.html')
+        write_report([tmp_path / 'nothing'], tmp_path / 'r.html')
     with pytest.raises(ValueError, match='at least one run: give a work dir'):
         write_report([], tmp_path / 'r.html')
     with pytest.raises(ValueError, match='images'):
