@@ -225,6 +225,7 @@ def test_python_runs(snippet: Snippet, world: Path) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
 
 
+@pytest.mark.slow  # Sphinx reads every page and module
 def test_site_builds_without_a_warning(tmp_path: Path) -> None:
     arguments = ['-q', '-W', '--keep-going', '-b', 'html', 'docs', str(tmp_path)]
     done = run_in_child(lambda: sys.exit(sphinx(arguments)))

@@ -11,6 +11,8 @@ from mmengine.runner import Runner
 from small_networks import small_network
 
 CONFIGS = Path(__file__).parents[2] / 'configs' / 'benchmarks' / 'classification'
+# Networks that no test makes narrow.
+LARGE = ('linear_convnext', 'linear_vit')
 # One label per image; the multi-label one of VOC07 has its own tests.
 NAMES = sorted(path.stem for path in CONFIGS.glob('linear_*.py') if 'voc07' not in path.stem)
 
@@ -52,7 +54,10 @@ def tiny_config(name: str, image_root: Path, work_dir: Path) -> Config:
     return cfg
 
 
-@pytest.mark.parametrize('name', NAMES)
+@pytest.mark.parametrize(
+    'name',
+    [pytest.param(name, marks=pytest.mark.slow) if name.startswith(LARGE) else name for name in NAMES],
+)
 def test_only_the_classifier_learns(name: str, image_root: Path, tmp_path: Path) -> None:
     cfg = tiny_config(name, image_root, tmp_path / 'first')
     pretrained = Runner.from_cfg(cfg).model

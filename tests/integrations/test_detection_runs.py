@@ -117,6 +117,7 @@ def test_trains_and_tests(name: str, pictures: Path, pretrained: Path, tmp_path:
     assert all(-1 <= score <= 1 for score in scores.values())
 
 
+@pytest.mark.slow  # three trainings of a detector
 def test_weights_of_the_stages_arrive(pictures: Path, pretrained: Path, tmp_path: Path) -> None:
     """Of each kind of checkpoint, in backbone and shared head."""
     source = torch.load(pretrained)['state_dict']
@@ -151,6 +152,7 @@ def test_no_match_in_either_part_is_an_error(
         runner.train()
 
 
+@pytest.mark.slow  # two processes that import everything
 def test_two_processes_from_the_command_line(pictures: Path, pretrained: Path, tmp_path: Path) -> None:
     """tools/dist_train_det.sh CONFIG CHECKPOINT GPUS, on the CPU."""
     small(VOC, pictures, tmp_path, None).dump(tmp_path / 'config.py')

@@ -118,6 +118,7 @@ def write_checkpoint(path: Path) -> None:
     torch.save(dict(state_dict=state), path)
 
 
+@pytest.mark.slow  # two processes that import everything
 def test_two_processes_write_what_one_does(image_root: Path, tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
