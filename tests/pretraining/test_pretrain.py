@@ -39,6 +39,7 @@ def run_tool(folder: Path, out: Path, *arguments: str) -> subprocess.CompletedPr
     return subprocess.run(command, capture_output=True, text=True)
 
 
+@pytest.mark.slow  # all of it; its parts have tests of their own
 def test_a_folder_becomes_a_backbone_a_config_and_a_report(photographs, tmp_path):
     out = tmp_path / 'out'
     done = run_tool(photographs, out, '--epochs', '3', '--model', 'resnet18')
