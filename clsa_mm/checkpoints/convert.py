@@ -75,7 +75,9 @@ def convert(checkpoint: Mapping, target: str, source: str | None = None) -> Conv
             has none such.
         ValueError: If ``target`` or ``source`` is no format.
     """
-    check_choice('convert', FORMATS, target=target, **({} if source is None else dict(source=source)))
+    check_choice('convert', FORMATS, target=target)
+    if source is not None:
+        check_choice('convert', FORMATS, source=source)
     detected = detect_layout(checkpoint)
     parts = take_apart(checkpoint, source)
     if not parts.get('backbone') or (source and not _agree(source, detected)):
